@@ -1,0 +1,135 @@
+"""The search index port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+from shared.documents.port import DocumentKey
+
+
+class IndexWrite(msgspec.Struct, frozen=True, gc=False):
+    """A document, or its absence, under the stamp it was read with."""
+
+    key: DocumentKey
+    stamp: int
+    body: bytes | None
+    """JSON text of an object; None writes a tombstone."""
+    content_hash: bytes | None = None
+
+
+class Outcome(Enum):
+    """What became of one write."""
+
+    WRITTEN = "written"
+    SUPERSEDED = "superseded"
+    """The index already holds a higher stamp: as good as written."""
+    REFUSED = "refused"
+    """The index will never take this document; see the reason."""
+    TRY_AGAIN = "try_again"
+
+
+class WriteOutcome(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of one write, with the server's own words when it was refused."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A full-text query in the suite's own terms, the same for every adapter."""
+
+    text: str
+    source: str = ""
+    """Only this source; empty searches all."""
+    limit: int = 10
+    offset: int = 0
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One document that matched, best first."""
+
+    key: DocumentKey
+    score: float
+    body: dict[str, Any]
+
+
+class SearchResult(msgspec.Struct, frozen=True):
+    """Hits, and how many documents match in all."""
+
+    total: int
+    hits: Sequence[Hit]
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """One physical index behind the alias that is searched."""
+
+    number: int
+    live: bool
+    """Searched now."""
+    writable: bool
+    """In the fan-out of writes."""
+    documents: int
+    """Live documents in it, tombstones not counted."""
+
+
+class SearchIndex(Protocol):
+    """An index with generations. Writes go to every writable generation, searches to the live one."""
+
+    async def open(self) -> None:
+        """Connect, check the server, and create generation 1 when there is none.
+
+        Raises DependencyError when the server cannot be used.
+        """
+        ...
+
+    async def write(self, batch: Sequence[IndexWrite]) -> Sequence[WriteOutcome]:
+        """Write a batch; return one outcome for each write, in order. Nothing is dropped.
+
+        Raises ConnectionLostError when the server cannot be reached.
+        """
+        ...
+
+    async def refresh(self) -> None:
+        """Make all acknowledged writes visible to search."""
+        ...
+
+    async def search(self, query: SearchQuery) -> SearchResult:
+        """Search live documents of the live generation."""
+        ...
+
+    async def count(self, source: str, generation: int | None = None) -> int:
+        """Return how many live documents of a source a generation (default: the live one) has."""
+        ...
+
+    async def generations(self) -> Sequence[Generation]:
+        """List all generations, oldest first."""
+        ...
+
+    async def create_generation(self) -> Generation:
+        """Create the next generation and add it to the fan-out; every worker's later writes reach it.
+
+        When this returns, no write can still be on its way that does not know the new generation.
+        """
+        ...
+
+    async def write_generation(
+        self, number: int, batch: Sequence[IndexWrite]
+    ) -> Sequence[WriteOutcome]:
+        """Write to one generation only: the backfill of a reindex."""
+        ...
+
+    async def swap(self, number: int) -> None:
+        """Make a generation the one that is searched, atomically; the old one stays writable."""
+        ...
+
+    async def drop(self, number: int) -> None:
+        """Delete a generation that is not live. Raises ValueError for the live one."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        ...

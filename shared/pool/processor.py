@@ -1,0 +1,53 @@
+"""The code for one job type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from shared.jobs import Delivery
+from shared.pool.retry_policy import RetryPolicy
+from shared.verdicts import Deferred, Verdict
+
+P = TypeVar("P")
+
+
+class Execution(msgspec.Struct, Generic[P], frozen=True, gc=False):
+    """One run of one job: its decoded payload and the delivery it came in."""
+
+    payload: P
+    delivery: Delivery
+
+
+class Processor(Protocol[P]):
+    """Handles one job at a time.
+
+    Whatever it raises becomes one verdict (see retry_policy); nothing it raises stops the worker.
+    """
+
+    job_type: str
+    payload_type: type[P]
+    timeout_seconds: float
+    retry: RetryPolicy
+
+    async def process(self, execution: Execution[P]) -> Verdict | Deferred:
+        """Do the work; cancelled when the timeout passes."""
+        ...
+
+
+class BatchProcessor(Protocol[P]):
+    """Handles many jobs in one call; a slot of the pool holds one batch."""
+
+    job_type: str
+    payload_type: type[P]
+    timeout_seconds: float
+    retry: RetryPolicy
+    batch_size: int
+    linger_seconds: float
+    """How long to wait for a batch to fill; counts against the lease, not against the timeout."""
+
+    async def process_batch(self, batch: Sequence[Execution[P]]) -> Sequence[Verdict | Deferred]:
+        """Return one verdict for each execution, in order."""
+        ...

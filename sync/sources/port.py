@@ -1,0 +1,34 @@
+"""The change source port: which documents changed, from Postgres, at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from shared.documents.port import DocumentKey
+
+Publish = Callable[[Sequence[DocumentKey]], Awaitable[None]]
+
+
+class ChangeSource(Protocol):
+    """A stream of changed keys. Order carries no meaning: every target reconciles by stamp."""
+
+    async def relay(self, publish: Publish, limit: int) -> int:
+        """Take up to `limit` changes, fold them by key, publish them, and only then let them go.
+
+        Returns how many changes were taken; 0 when there were none. When `publish` raises or
+        the process dies, the same changes come again.
+        """
+        ...
+
+    async def replay(self, publish: Publish) -> int:
+        """Publish again what was relayed within the replay window; for a queue that lost jobs."""
+        ...
+
+    async def wait(self, timeout: float) -> None:
+        """Return when changes may be there, or after `timeout` seconds. May be cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
