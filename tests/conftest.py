@@ -1,0 +1,210 @@
+"""Fixtures that give tests real servers, and an environment without the user's settings.
+
+Servers of one test process are shared and emptied between tests; a fixture whose name ends in
+`_server` is a private one, for tests that stop or kill it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+
+from shared.embedded.postgres import wheel_programs
+from tests.services import servers, shared_elasticsearch
+from tests.services.elasticsearch import Elasticsearch
+from tests.services.environment import is_setting
+from tests.services.servers import Postgres, Redis
+
+_SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
+Server = TypeVar("Server", Redis, Postgres, Elasticsearch)
+_database_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the session's directory and controller once, before xdist starts its processes."""
+    if not hasattr(config, "workerinput"):
+        directory = tempfile.mkdtemp(prefix="worker-suite-test-")
+        os.environ[_SESSION] = f"{os.getpid()}:{directory}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what all processes of the session shared."""
+    if not hasattr(config, "workerinput"):
+        _, directory = _session()
+        shared_elasticsearch.stop(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _session() -> tuple[int, Path]:
+    controller, _, directory = os.environ[_SESSION].partition(":")
+    return int(controller), Path(directory)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if is_setting(name):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def new_directory() -> Iterator[Callable[[str], Path]]:
+    """Make directories that go with this process's session."""
+    _, session = _session()
+    own = Path(tempfile.mkdtemp(dir=session))
+    yield lambda name: Path(tempfile.mkdtemp(prefix=f"{name}-", dir=own))
+    shutil.rmtree(own, ignore_errors=True)
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _valkey(new_directory: Callable[[str], Path]) -> Iterator[Redis]:
+    yield from _until_killed(servers.valkey(new_directory("valkey")))
+
+
+@pytest.fixture(scope="session")
+def _redis7(new_directory: Callable[[str], Path]) -> Iterator[Redis]:
+    yield from _until_killed(servers.redis7(new_directory("redis7")))
+
+
+@pytest.fixture
+def redis_url(_valkey: Redis) -> str:
+    """URL of an empty Valkey 9.1."""
+    return _emptied(_valkey)
+
+
+@pytest.fixture
+def redis7_url(_redis7: Redis) -> str:
+    """URL of an empty Redis 7.0, append-only every second."""
+    return _emptied(_redis7)
+
+
+@pytest.fixture(params=["valkey9", "redis7"])
+def any_redis_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty server of either kind."""
+    name = "redis_url" if request.param == "valkey9" else "redis7_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def valkey_server(new_directory: Callable[[str], Path]) -> Iterator[Redis]:
+    """A private Valkey 9.1."""
+    yield from _until_killed(servers.valkey(new_directory("valkey")))
+
+
+@pytest.fixture
+def redis7_server(new_directory: Callable[[str], Path]) -> Iterator[Redis]:
+    """A private Redis 7.0."""
+    yield from _until_killed(servers.redis7(new_directory("redis7")))
+
+
+def _emptied(server: Redis) -> str:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        client.script_flush()
+    return server.url
+
+
+# --- Postgres ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _postgres18(new_directory: Callable[[str], Path]) -> Iterator[Postgres]:
+    yield from _until_killed(servers.postgres18(new_directory("postgres18")))
+
+
+@pytest.fixture(scope="session")
+def _postgres15(new_directory: Callable[[str], Path]) -> Iterator[Postgres]:
+    yield from _until_killed(servers.postgres15(new_directory("postgres15")))
+
+
+@pytest.fixture
+def database_url(_postgres18: Postgres) -> Iterator[str]:
+    """URL of a fresh, empty database on Postgres 18."""
+    yield from _fresh_database(_postgres18)
+
+
+@pytest.fixture
+def database15_url(_postgres15: Postgres) -> Iterator[str]:
+    """URL of a fresh, empty database on Postgres 15."""
+    yield from _fresh_database(_postgres15)
+
+
+@pytest.fixture(params=["postgres18", "postgres15"])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a fresh, empty database on either version."""
+    name = "database_url" if request.param == "postgres18" else "database15_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def postgres_server(new_directory: Callable[[str], Path]) -> Iterator[Postgres]:
+    """A private Postgres 18."""
+    yield from _until_killed(servers.postgres18(new_directory("postgres18")))
+
+
+@pytest.fixture
+def postgres15_server(new_directory: Callable[[str], Path]) -> Iterator[Postgres]:
+    """A private Postgres 15."""
+    yield from _until_killed(servers.postgres15(new_directory("postgres15")))
+
+
+def _fresh_database(server: Postgres) -> Iterator[str]:
+    name = f"test_{next(_database_numbers)}"
+    _sql(server, f"CREATE DATABASE {name} STRATEGY file_copy")
+    yield server.url_of(name)
+    _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _sql(server: Postgres, statement: str) -> None:
+    psql = [str(wheel_programs() / "psql"), "--no-psqlrc", "--quiet", server.url]
+    subprocess.run([*psql, "--command", statement], check=True)
+
+
+# --- Elasticsearch -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _elasticsearch() -> str:
+    controller, directory = _session()
+    return shared_elasticsearch.shared_url(directory, controller)
+
+
+@pytest.fixture
+def index_prefix() -> str:
+    """Return a prefix for index and alias names that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def elasticsearch_url(_elasticsearch: str, index_prefix: str) -> Iterator[str]:
+    """URL of the Elasticsearch that all tests share; indices with `index_prefix` go afterwards."""
+    yield _elasticsearch
+    wildcard = f"{_elasticsearch}/{index_prefix}*?expand_wildcards=all&ignore_unavailable=true"
+    urllib.request.urlopen(urllib.request.Request(wildcard, method="DELETE"), timeout=30).close()
+
+
+@pytest.fixture
+def elasticsearch_server(new_directory: Callable[[str], Path]) -> Iterator[Elasticsearch]:
+    """A private Elasticsearch; takes about 10 s to start."""
+    server = Elasticsearch(new_directory("elasticsearch"))
+    server.start()
+    yield from _until_killed(server)
+
+
+def _until_killed(server: Server) -> Iterator[Server]:
+    yield server
+    server.kill()

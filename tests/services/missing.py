@@ -1,0 +1,21 @@
+"""What happens to a test whose server is not installed."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+
+def required() -> bool:
+    """Return whether a missing server is a failure (REQUIRE_SERVICES=1, as in CI)."""
+    return os.environ.get("REQUIRE_SERVICES") == "1"
+
+
+def missing(what: str, how: str) -> NoReturn:
+    """Skip the test, saying what to install; fail it when services are required."""
+    message = f"{what} is not installed: {how}"
+    if required():
+        pytest.fail(f"REQUIRE_SERVICES=1, but {message}", pytrace=False)
+    pytest.skip(message)

@@ -1,0 +1,82 @@
+"""The test servers keep what they promise to the tests that use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+
+import asyncpg
+import pytest
+import redis
+
+from tests.services.servers import Postgres, Redis
+
+
+def test_redis_is_empty_for_each_test(any_redis_url: str) -> None:
+    with redis.Redis.from_url(any_redis_url) as client:
+        assert client.dbsize() == 0
+        client.set("left", "over")
+
+
+def test_redis_is_empty_again(any_redis_url: str) -> None:
+    with redis.Redis.from_url(any_redis_url) as client:
+        assert client.dbsize() == 0
+
+
+async def test_database_is_fresh(any_database_url: str) -> None:
+    connection = await asyncpg.connect(any_database_url)
+    await connection.execute("CREATE TABLE only_once (id int)")
+    await connection.close()
+
+
+async def test_database_is_fresh_again(any_database_url: str) -> None:
+    connection = await asyncpg.connect(any_database_url)
+    await connection.execute("CREATE TABLE only_once (id int)")
+    await connection.close()
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_redis_keeps_port_and_data(valkey_server: Redis, how: str) -> None:
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.set("kept", "yes")
+        client.config_set("appendfsync", "always")
+        client.set("kept", "surely")
+    url = valkey_server.url
+    if how == "kill":
+        valkey_server.kill()
+        assert valkey_server.pid is None
+        valkey_server.start()
+    else:
+        valkey_server.restart()
+    with redis.Redis.from_url(url) as client:
+        assert client.get("kept") == b"surely"
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+async def test_postgres_keeps_port_and_data(postgres_server: Postgres, how: str) -> None:
+    connection = await asyncpg.connect(postgres_server.url)
+    await connection.execute("CREATE TABLE kept (id int)")
+    await connection.close()
+    if how == "kill":
+        postgres_server.kill()
+        postgres_server.start()
+    else:
+        postgres_server.restart()
+    connection = await asyncpg.connect(postgres_server.url)
+    assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    await connection.close()
+
+
+def test_elasticsearch_is_the_version_we_test(elasticsearch_url: str, index_prefix: str) -> None:
+    with urllib.request.urlopen(f"{elasticsearch_url}/_nodes/_local", timeout=30) as answer:
+        nodes = json.load(answer)["nodes"]
+    assert [node["version"] for node in nodes.values()] == ["9.5.0"]
+    made = urllib.request.Request(f"{elasticsearch_url}/{index_prefix}-x", method="PUT")
+    with urllib.request.urlopen(made, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_settings_of_the_user_are_hidden() -> None:
+    assert "DATABASE_URL" not in os.environ
+    assert "WORKERS" not in os.environ
