@@ -34,7 +34,7 @@ _database_numbers = itertools.count()
 def pytest_configure(config: pytest.Config) -> None:
     """Name the session's directory and controller once, before xdist starts its processes."""
     if not hasattr(config, "workerinput"):
-        directory = tempfile.mkdtemp(prefix="worker-suite-test-")
+        directory = _open_directory(Path(tempfile.gettempdir()), "worker-suite-test")
         os.environ[_SESSION] = f"{os.getpid()}:{directory}"
 
 
@@ -44,6 +44,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _, directory = _session()
         shared_elasticsearch.stop(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that may start Elasticsearch the time that takes on a busy machine."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"_elasticsearch", "elasticsearch_server"}:
+            item.add_marker(pytest.mark.timeout(180), append=False)
 
 
 def _session() -> tuple[int, Path]:
@@ -62,9 +70,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def new_directory() -> Iterator[Callable[[str], Path]]:
     """Make directories that go with this process's session."""
     _, session = _session()
-    own = Path(tempfile.mkdtemp(dir=session))
-    yield lambda name: Path(tempfile.mkdtemp(prefix=f"{name}-", dir=own))
+    own = _open_directory(session, "process")
+    yield lambda name: _open_directory(own, name)
     shutil.rmtree(own, ignore_errors=True)
+
+
+def _open_directory(parent: Path, name: str) -> Path:
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
+    made.chmod(0o711)  # servers that refuse root get through as another user
+    return made
 
 
 # --- Redis -------------------------------------------------------------------------------------

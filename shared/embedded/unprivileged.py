@@ -25,9 +25,15 @@ def privileges(paths: Iterable[Path]) -> list[str]:
         return []
     user = pwd.getpwnam(_USER)
     options = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    if not all(_open_to_all(path) for path in paths):
+    if not all(reachable(path) for path in paths):
         options += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return options
+
+
+def reachable(path: Path) -> bool:
+    """Return whether the user such a server runs as can get to a path without a capability."""
+    parents = path.resolve().parents
+    return os.geteuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in parents)
 
 
 def give(path: Path) -> None:
@@ -35,8 +41,3 @@ def give(path: Path) -> None:
     if os.geteuid() == 0:
         user = pwd.getpwnam(_USER)
         os.chown(path, user.pw_uid, user.pw_gid)
-
-
-def _open_to_all(path: Path) -> bool:
-    parents = path.resolve().parents
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in parents)

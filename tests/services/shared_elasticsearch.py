@@ -58,7 +58,9 @@ def _start_guard(directory: Path, controller: int) -> str:
     with guard.stdout as output:
         said = output.readline().strip()
         if not said.startswith("http://"):
-            raise RuntimeError(f"no Elasticsearch:\n{said}\n{output.read()}")
+            reason = output.read()
+            guard.wait()
+            raise RuntimeError(f"no Elasticsearch:\n{said}\n{reason}")
     guard.returncode = 0  # it outlives us on purpose; without this Popen warns
     (directory / "pid").write_text(str(guard.pid))
     return said
