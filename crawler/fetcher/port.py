@@ -21,6 +21,8 @@ class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     max_body_bytes: int = 10 * 1024 * 1024
     """Limit of decompressed bytes."""
+    truncate: bool = False
+    """Keep the first `max_body_bytes` of a longer body instead of failing with TOO_LARGE."""
     timeout_seconds: float = 30.0
     """From connect to the last byte."""
 
@@ -28,6 +30,7 @@ class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
 class FetchFault(Enum):
     """Why there is no usable answer. The value is the reason code kept on the page's row."""
 
+    INVALID_URL = "invalid_url"
     ADDRESS_REFUSED = "address_refused"
     """The address guard does not let this address through."""
     DNS = "dns_error"

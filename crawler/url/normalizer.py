@@ -43,7 +43,7 @@ class NormalizedUrl(msgspec.Struct, frozen=True, gc=False):
     """A URL in its one form."""
 
     url: str
-    """What to fetch: WHATWG serialisation without fragment, default port and the host's final dot."""
+    """What to fetch: as WHATWG writes it, without fragment, default port and final dot of the host."""
     key: bytes
     """16 bytes; equal keys are the same page."""
     host: str

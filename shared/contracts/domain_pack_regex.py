@@ -6,7 +6,7 @@ stop a worker; RE2 cannot, and bounds its memory. The price: no look-around, no 
 
 from __future__ import annotations
 
-import re2
+import re2  # type: ignore[import-untyped]
 
 MAX_MEMORY_BYTES = 1 << 20
 MAX_PATTERN_CHARS = 2_000
