@@ -69,3 +69,5 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many leases of this job have expired."""
     lease_until: float = 0.0
     """Reading of the local monotonic clock until which the lease surely holds, if not renewed."""
+    age_seconds: float = 0.0
+    """Seconds between the queue's first sight of the job and this handing-out."""

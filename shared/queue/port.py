@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -104,6 +104,17 @@ class Queue(WorkSource, Protocol):
         """Return how much waits where."""
         ...
 
+    async def incarnation(self) -> str:
+        """Name this life of the queue's data; another name means that jobs may have been lost."""
+        ...
+
+
+InboxDecoder = Callable[[bytes], Job]
+"""Reads a message that a program in any language pushed; raises ValueError when it cannot.
+
+The queue makes the key, whatever the decoder sets.
+"""
+
 
 class QueueAdmin(Protocol):
     """What a person does to a queue. Small, and apart from what workers need."""
@@ -120,4 +131,8 @@ class QueueAdmin(Protocol):
 
     async def purge(self, keys: Sequence[str]) -> int:
         """Delete dead letters for good; return how many there were."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
         ...

@@ -1,0 +1,56 @@
+"""Chooses the queue adapter by the scheme of its URL; imports only the one that is chosen."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigError
+from shared.queue.message import decode_message
+from shared.queue.port import InboxDecoder, Queue, QueueAdmin, QueueSettings
+
+_REDIS = ("redis", "rediss", "unix")
+
+
+def create_queue(
+    settings: QueueSettings,
+    url: str,
+    *,
+    allow_eviction: bool = False,
+    decoder: InboxDecoder = decode_message,
+) -> Queue:
+    """Return a queue on redis://, rediss://, unix:// or memory:// (inside this process only).
+
+    `decoder` reads the messages of the inbox. Connects at the first call. Raises ConfigError
+    for another scheme or a name that cannot be a queue's.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        from shared.queue.redis.queue import RedisQueue
+
+        return RedisQueue(settings, url, allow_eviction=allow_eviction, decoder=decoder)
+    if scheme == "memory":
+        from shared.queue.memory import MemoryQueue, shared_broker
+
+        return MemoryQueue(settings, shared_broker(settings.name), decoder=decoder)
+    raise _unknown(scheme)
+
+
+def create_queue_admin(
+    settings: QueueSettings, url: str, *, decoder: InboxDecoder = decode_message
+) -> QueueAdmin:
+    """Return the administration of a queue. Raises as `create_queue`."""
+    scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        from shared.queue.redis.admin import RedisQueueAdmin
+
+        return RedisQueueAdmin(settings, url, decoder=decoder)
+    if scheme == "memory":
+        from shared.queue.memory import MemoryQueueAdmin, shared_broker
+
+        return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
+    raise _unknown(scheme)
+
+
+def _unknown(scheme: str) -> ConfigError:
+    known = ", ".join(f"{name}://" for name in (*_REDIS, "memory"))
+    return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")

@@ -1,0 +1,43 @@
+"""The wire format of the inbox: what a program in any language pushes.
+
+    {"id": "1", "type": "index_document", "payload": {"document_id": "doc-1"}}
+
+Names are read in any case, since Go without tags writes `ID`, `Type` and `Payload`. Other
+fields are ignored.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.jobs import Job
+
+_NOTHING = msgspec.Raw(b"{}")
+_NULL = b"null"
+
+
+class _Message(msgspec.Struct, frozen=True, gc=False):
+    type: str
+    payload: msgspec.Raw = _NOTHING
+    id: str | int | None = None
+
+
+_exact = msgspec.json.Decoder(_Message)
+_any_case = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode_message(raw: bytes) -> Job:
+    """Read one message of the inbox. Raises ValueError (msgspec's own) when it cannot be read."""
+    try:
+        message = _exact.decode(raw)
+    except msgspec.ValidationError:
+        lowered = {name.lower(): value for name, value in _any_case.decode(raw).items()}
+        message = _exact.decode(msgspec.json.encode(lowered))
+    if not message.type:
+        raise msgspec.ValidationError("the job has no type")
+    payload = bytes(message.payload)
+    return Job(
+        type=message.type,
+        payload=b"{}" if payload == _NULL else payload,
+        id="" if message.id is None else str(message.id),
+    )

@@ -1,0 +1,41 @@
+"""Runs a Lua script that lies in a file beside its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+Argument = str | bytes | int | float
+
+
+class Script:
+    """A script, called by its hash; a server that forgot it (restart, failover) is sent the text."""
+
+    def __init__(self, package: str, name: str) -> None:
+        """Read `name` (with its .lua) from a package. Raises FileNotFoundError."""
+        self._text = files(package).joinpath(name).read_bytes()
+        self._hash = sha1(self._text, usedforsecurity=False).hexdigest()
+
+    async def run(
+        self, client: redis.asyncio.Redis, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Any:
+        """Run the script once; errors are those of the client."""
+        try:
+            return await client.evalsha(self._hash, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+        except NoScriptError:
+            return await client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+
+    def run_blocking(
+        self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Any:
+        """Run the script once from a thread."""
+        try:
+            return client.evalsha(self._hash, len(keys), *keys, *arguments)  # type: ignore[arg-type]
+        except NoScriptError:
+            return client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[arg-type]

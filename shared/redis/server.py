@@ -1,0 +1,86 @@
+"""What the suite needs to know of a Redis server before it trusts it with work."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import msgspec
+import redis.asyncio
+import structlog
+
+from shared.errors import DependencyError
+from shared.redis.client import address_of
+from shared.redis.faults import translated
+
+OLDEST_VERSION = (6, 2)
+"""BLMOVE, ZMSCORE and RPOP with a count."""
+
+INCARNATION_KEY = "worker-suite:incarnation"
+
+_log = structlog.get_logger(__name__)
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """Settings of a server that decide whether it can lose work."""
+
+    version: str
+    eviction_policy: str
+    append_only: bool
+    """Without it a restart loses everything since the last snapshot."""
+
+
+async def check_server(
+    client: redis.asyncio.Redis, *, allow_eviction: bool = False
+) -> ServerState:
+    """Look at the server's settings; warn of those that lose work in a restart.
+
+    Uses INFO only, which hosted servers allow where they forbid CONFIG. Raises DependencyError
+    when the server is too old, or may evict keys and `allow_eviction` is off;
+    ConnectionLostError when it cannot be reached.
+    """
+    address = address_of(client)
+    with translated(address):
+        info = await client.info("everything")
+    state = ServerState(
+        version=str(info.get("redis_version", "unknown")),
+        eviction_policy=str(info.get("maxmemory_policy", "noeviction")),
+        append_only=bool(info.get("aof_enabled")),
+    )
+    _refuse_old(state, address)
+    _refuse_eviction(state, address, allow_eviction)
+    if not state.append_only:
+        _log.warning("redis_without_append_only", address=address, lost="since the last snapshot")
+    return state
+
+
+async def incarnation(client: redis.asyncio.Redis) -> str:
+    """Return a name for this life of the server's data; another name means jobs may be missing.
+
+    Made of a key that the suite keeps (gone when the data is gone) and of the replication id
+    (another after a failover or a restart). Raises ConnectionLostError.
+    """
+    with translated(address_of(client)):
+        await client.set(INCARNATION_KEY, uuid4().hex, nx=True)
+        kept: bytes | None = await client.get(INCARNATION_KEY)
+        replication = await client.info("replication")
+    return f"{(kept or b'').decode()}-{replication.get('master_replid', '')}"
+
+
+def _refuse_old(state: ServerState, address: str) -> None:
+    numbers = tuple(int(part) for part in state.version.split(".")[:2] if part.isdigit())
+    if len(numbers) == 2 and numbers < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        raise DependencyError(
+            f"Redis at {address} has version {state.version}; {oldest} or later is needed"
+        )
+
+
+def _refuse_eviction(state: ServerState, address: str, allow_eviction: bool) -> None:
+    if state.eviction_policy == "noeviction":
+        return
+    if not allow_eviction:
+        raise DependencyError(
+            f"Redis at {address} may evict jobs: maxmemory-policy is {state.eviction_policy}. "
+            "Set it to noeviction, or set ALLOW_EVICTION=true to run at your own risk."
+        )
+    _log.warning("redis_may_evict_jobs", address=address, policy=state.eviction_policy)
