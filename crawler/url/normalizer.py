@@ -43,7 +43,7 @@ class NormalizedUrl(msgspec.Struct, frozen=True, gc=False):
     """A URL in its one form."""
 
     url: str
-    """What to fetch: as WHATWG writes it, without fragment, default port and final dot of the host."""
+    """What to fetch: as WHATWG writes it, without fragment, default port and dot after the host."""
     key: bytes
     """16 bytes; equal keys are the same page."""
     host: str

@@ -29,11 +29,10 @@ def decide(pack: DomainPack, url: NormalizedUrl, depth: int) -> ScopeDecision:
     Limits are checked before expressions, so an expression never sees a URL that is too long.
     """
     scope = pack.scope
-    rules = _compiled(msgspec.msgpack.encode(scope))
-    host_rule = rules.host_rule(url.host)
+    host_rule = scope.host_rule(url.host)
     if not host_rule:
         return ScopeDecision(False, "host_not_in_scope", url.host)
-    return _broken_limit(scope, url, depth) or rules.judge(url.url[len(url.origin) :], host_rule)
+    return _broken_limit(scope, url, depth) or _judge(scope, url.url[len(url.origin) :], host_rule)
 
 
 def _broken_limit(scope: Scope, url: NormalizedUrl, depth: int) -> ScopeDecision | None:
@@ -55,34 +54,16 @@ def _broken_limit(scope: Scope, url: NormalizedUrl, depth: int) -> ScopeDecision
     return None
 
 
-class _ScopeRules:
-    """The compiled form of a scope's hosts and expressions."""
-
-    def __init__(self, scope: Scope) -> None:
-        hosts = [host.lower() for host in scope.hosts]
-        self._names = frozenset(host for host in hosts if not host.startswith("*."))
-        self._suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
-        self._allow = [Regex(pattern) for pattern in scope.allow]
-        self._deny = [Regex(pattern) for pattern in scope.deny]
-
-    def host_rule(self, host: str) -> str:
-        if host in self._names:
-            return host
-        return next((f"*{suffix}" for suffix in self._suffixes if host.endswith(suffix)), "")
-
-    def judge(self, path_and_query: str, host_rule: str) -> ScopeDecision:
-        for regex in self._deny:
-            if regex.found_in(path_and_query):
-                return ScopeDecision(False, "denied_by_rule", regex.pattern)
-        for regex in self._allow:
-            if regex.found_in(path_and_query):
-                return ScopeDecision(True, "in_scope", regex.pattern)
-        if self._allow:
-            return ScopeDecision(False, "not_allowed_by_rule")
-        return ScopeDecision(True, "in_scope", host_rule)
+def _judge(scope: Scope, path_and_query: str, host_rule: str) -> ScopeDecision:
+    for pattern in scope.deny:
+        if _regex(pattern).found_in(path_and_query):
+            return ScopeDecision(False, "denied_by_rule", pattern)
+    for pattern in scope.allow:
+        if _regex(pattern).found_in(path_and_query):
+            return ScopeDecision(True, "in_scope", pattern)
+    if scope.allow:
+        return ScopeDecision(False, "not_allowed_by_rule", f"allow: {', '.join(scope.allow)}")
+    return ScopeDecision(True, "in_scope", host_rule)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(scope: bytes) -> _ScopeRules:
-    """Compile once for each scope; a scope is no dictionary key itself, its bytes are."""
-    return _ScopeRules(msgspec.msgpack.decode(scope, type=Scope))
+_regex = lru_cache(maxsize=4096)(Regex)

@@ -17,7 +17,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hosts: Annotated[list[str], msgspec.Meta(min_length=1)]
     """Host names; `*.example.org` stands for every name below example.org."""
     allow: list[str] = []
-    """Regular expressions on path and query; empty allows all."""
+    """Regular expressions (RE2) on path and query; empty allows all."""
     deny: list[str] = []
     max_depth: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 20
     max_pages: Annotated[int, msgspec.Meta(ge=1)] = 10_000
@@ -26,6 +26,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_repeated_segments: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     """How often one path segment may occur before the URL counts as a trap."""
     max_query_parameters: Annotated[int, msgspec.Meta(ge=0, le=256)] = 10
+
+    def host_rule(self, host: str) -> str:
+        """Return the entry of `hosts` that covers a host name; empty when none does."""
+        for rule in self.hosts:
+            if host == rule or (rule.startswith("*.") and host.endswith(rule[1:])):
+                return rule
+        return ""
 
 
 class Politeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +75,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     meta: str = ""
     """Name of a <meta name>."""
     regex: str = ""
-    """First group of a regular expression on the main text."""
+    """First group of a regular expression (RE2) on the main text."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
