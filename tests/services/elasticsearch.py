@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import urllib.error
 import urllib.request
 import zipfile
@@ -16,11 +15,11 @@ from pathlib import Path
 
 from shared.embedded import unprivileged
 from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
-from tests.services.missing import missing, required
+from tests.services.missing import missing
 
 VERSION = "9.5.0"
 _GROUP = "org.elasticsearch.distribution.integ-test-zip"
-_ARTIFACT = f"{_GROUP}:elasticsearch:{VERSION}:zip"
+ARTIFACT = f"{_GROUP}:elasticsearch:{VERSION}:zip"
 _ZIP = Path.home() / f".m2/repository/{_GROUP.replace('.', '/')}/elasticsearch/{VERSION}"
 _CACHE = Path(__file__).parents[2] / ".cache"
 _ROOTS_CACHE = Path("/var/tmp/worker-suite-cache")
@@ -146,9 +145,7 @@ def _java_version(home: Path) -> int:
 
 def _fetched() -> Path:
     path = _ZIP / f"elasticsearch-{VERSION}.zip"
-    get = f"mvn dependency:get -Dtransitive=false -Dartifact={_ARTIFACT}"
-    if not path.exists() and required() and shutil.which("mvn"):
-        subprocess.run(get.split(), check=True, stdin=subprocess.DEVNULL)
+    get = f"mvn dependency:get -Dtransitive=false -Dartifact={ARTIFACT}"
     if not path.exists():
         missing(f"Elasticsearch {VERSION}", get)
     return path
