@@ -1,0 +1,155 @@
+"""Structured logs: one event a line on stderr, JSON for machines, coloured text on a terminal.
+
+structlog is imported with the first record, not at start-up: it costs more than the rest of the
+core together. A record below the level costs one comparison.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+Format = Literal["auto", "json", "console"]
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _Settings:
+    """What `configure` said last; one for the process, as stderr is."""
+
+    level = LEVELS["info"]
+    console = False
+    stream: TextIO | None = None
+    bound: dict[str, str] = {}  # noqa: RUF012 - replaced as a whole, never changed
+    sink: Any = None
+
+
+class EventLogger:
+    """Writes events: a name for machines, in snake case, and fields."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """What happens all the time."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """What a person who watches wants to see."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """A failure that is handled."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """A failure that stops something."""
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if LEVELS[level] >= _Settings.level:
+            write = getattr(_sink(), level)
+            write(event, logger=self._name, **_Settings.bound, **fields)
+
+
+def configure(
+    level: str,
+    format: Format = "auto",  # noqa: A002 - as the setting LOG_FORMAT
+    *,
+    stream: TextIO | None = None,
+    **bound: str,
+) -> None:
+    """Set level and format for the process; `bound` fields are on every record.
+
+    Records of libraries that log through the standard module take the same way.
+    """
+    _Settings.level = LEVELS[level]
+    _Settings.stream = stream or sys.stderr
+    _Settings.console = format == "console" or (format == "auto" and _Settings.stream.isatty())
+    _Settings.bound = bound
+    _Settings.sink = None
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryRecords()]
+    root.setLevel(max(_Settings.level, LEVELS["info"]))
+
+
+def get_logger(name: str) -> EventLogger:
+    """Return the logger of a module."""
+    return EventLogger(name)
+
+
+def debug_enabled() -> bool:
+    """Tell whether debug records are written; hot paths ask once."""
+    return _Settings.level <= LEVELS["debug"]
+
+
+class _LibraryRecords(logging.Handler):
+    """Hands records of the standard logging module to the same sink."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        write = getattr(_sink(), level if level in LEVELS else "error")
+        write(
+            "library_message",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+            **_Settings.bound,
+        )
+
+
+def _sink() -> Any:
+    if _Settings.sink is None:
+        _Settings.sink = _build_sink()
+    return _Settings.sink
+
+
+def _build_sink() -> Any:
+    import structlog
+
+    shown = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if _Settings.console
+        else structlog.processors.JSONRenderer(serializer=_json)
+    )
+    return structlog.wrap_logger(
+        structlog.PrintLogger(_Settings.stream),
+        wrapper_class=structlog.make_filtering_bound_logger(_Settings.level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _neutralise,
+            shown,
+        ],
+    )
+
+
+def _json(record: dict[str, Any], default: Any = None) -> str:
+    return msgspec.json.encode(record, enc_hook=repr, order="deterministic").decode()
+
+
+def _neutralise(
+    _logger: object, _method: str, record: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    """Show control characters as escapes: text from the web must not drive a terminal."""
+    return {key: _harmless(value) for key, value in record.items()}
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value if isinstance(value, int | float | None) else _harmless(repr(value))
+    text = value.encode("utf-8", "backslashreplace").decode()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
