@@ -46,6 +46,7 @@ bench: .venv/dev.stamp ## measure jobs, pages and documents a second
 
 lock: ## resolve the dependencies again; ARGS=--upgrade for the newest versions
 	$(COMPILE) pyproject.toml --extra all --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra production --output-file requirements/production.lock
 	$(COMPILE) pyproject.toml --extra all --group dev --output-file requirements/dev.lock
 	$(COMPILE) --group build --output-file requirements/build.lock
 
