@@ -1,0 +1,140 @@
+"""The command line of the whole suite."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.config import Loaded, load
+from shared.errors import WorkerSuiteError
+from workers.screen import screen
+from workers.settings import SuiteSettings
+
+EXIT_CODES = """
+\b
+Exit codes
+  0  done                          3  a server cannot be used
+  1  failed                        4  another kind of worker on this queue
+  2  a setting or flag is wrong
+"""
+
+
+class Commands(click.Group):
+    """Turns the suite's own errors into one line and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except WorkerSuiteError as error:
+            click.echo(f"workers: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES)
+@click.version_option(package_name="worker-suite")
+def main() -> None:
+    """Crawl, index and sync: the three workers together.
+
+    Start with `workers demo`. For a single worker see worker-crawler, worker-indexer and
+    worker-sync.
+    """
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with settings; environment and flags win over it.",
+)
+data_option = click.option(
+    "--data-dir", help="Directory of embedded servers, index and logs [default: ./var]."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@main.command()
+@config_option
+@data_option
+@click.option("--crawler-port", type=int, help="Metrics port of worker-crawler [default: 9101].")
+@click.option("--indexer-port", type=int, help="Metrics port of worker-indexer [default: 9102].")
+@click.option("--sync-port", type=int, help="Metrics port of worker-sync [default: 9103].")
+def up(config: Path | None, **flags: Any) -> None:
+    """Run everything in the foreground until Ctrl-C.
+
+    Starts Postgres and Valkey from wheels and uses the embedded Tantivy index, except where
+    DATABASE_URL, REDIS_URL or ELASTICSEARCH_URL name servers of your own; then runs the three
+    workers as processes and starts one again when it ends.
+    """
+    from workers.up import run
+
+    run(_settings(flags, config).settings, screen())
+
+
+@main.command()
+@click.option("--url", help="Crawl this real site instead of the example, under its robots.txt.")
+@click.option(
+    "--pages", type=click.IntRange(1, 10_000), default=50, show_default=True,
+    help="With --url: stop after so many pages.",
+)  # fmt: skip
+@click.option("--data-dir", help="Keep the data here [default: ./var/demo].")
+@click.option(
+    "--started-at", type=float,
+    help="Seconds since the epoch at which installation began; counted in seconds_total.",
+)  # fmt: skip
+@click.option("--search", "search_text", help="What to search for.")
+def demo(**options: Any) -> None:
+    """Crawl a site, index it, search it, change it, and see the index follow.
+
+    Without --url the site is the example in examples/recipes, served on loopback for the length
+    of the demo. Everything else is real: embedded servers, three worker processes. The last line
+    of the output is `DEMO {...}` for programs.
+    """
+    from workers.demo import run
+
+    run(screen(), **options)
+
+
+@main.command()
+@config_option
+@data_option
+@json_option
+def doctor(config: Path | None, as_json: bool, **flags: Any) -> None:
+    """Check each dependency: is it there, is it new enough, would it lose data, what to do.
+
+    Exit code 0 when nothing is wrong (warnings allowed), 3 when a dependency cannot be used.
+    """
+    from workers import doctor as office
+
+    checkups = asyncio.run(office.examine(_settings(flags, config).settings))
+    if as_json:
+        click.echo(office.as_json(checkups))
+    else:
+        office.show(screen(), checkups)
+    sys.exit(office.exit_code(checkups))
+
+
+@main.command("config")
+@config_option
+@json_option
+def show_config(config: Path | None, as_json: bool) -> None:
+    """Show every setting, its value and where it came from. Secrets are hidden."""
+    from workers import config_listing
+
+    listing = config_listing.collect(os.environ, config)
+    if as_json:
+        click.echo(config_listing.as_json(listing))
+    else:
+        config_listing.show(screen(), listing)
+
+
+def _settings(flags: dict[str, Any], config: Path | None) -> Loaded[SuiteSettings]:
+    return load(SuiteSettings, flags=flags, environ=os.environ, file=config)
+
+
+if __name__ == "__main__":
+    main()

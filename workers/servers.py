@@ -1,0 +1,116 @@
+"""The servers that the workers need: those of the environment, or our own on loopback."""
+
+from __future__ import annotations
+
+import fcntl
+import shlex
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from shared.embedded.postgres import PostgresServer
+from shared.embedded.valkey import ValkeyServer
+from shared.errors import ConfigError
+from workers.settings import SuiteSettings
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One line of what runs where. Never holds a password."""
+
+    name: str
+    where: str
+    data: str = ""
+
+
+class Servers:
+    """Starts what the environment does not name, and stops only what it started.
+
+    Start it from the main thread: the kernel ends an embedded server with the thread that
+    started it.
+    """
+
+    def __init__(self, settings: SuiteSettings) -> None:
+        self._settings = settings
+        self._directory = settings.directory()
+        self._postgres: PostgresServer | None = None
+        self._valkey: ValkeyServer | None = None
+        self._lock: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the embedded servers.
+
+        Raises ConfigError when another command uses this data directory, DependencyError when a
+        server cannot start.
+        """
+        settings = self._settings
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._directory)
+        if not settings.database_url:
+            self._postgres = PostgresServer(self._directory / "postgres")
+            self._postgres.start()
+        if not settings.redis():
+            self._valkey = ValkeyServer(self._directory / "valkey")
+            self._valkey.start()
+
+    def stop(self) -> None:
+        """Stop the embedded servers: the queue first, the truth last."""
+        for server in (self._valkey, self._postgres):
+            if server is not None:
+                server.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    def environment(self) -> dict[str, str]:
+        """Return what the workers' environment must say to find these servers."""
+        found = {}
+        if self._valkey is not None:
+            found["REDIS_URL"] = self._valkey.url
+        if self._postgres is not None:
+            found["DATABASE_URL"] = self._postgres.url
+        if not self._settings.elasticsearch_url:
+            found["TANTIVY_DIR"] = str(self._directory / "tantivy")
+        return found
+
+    def write_environment(self) -> Path:
+        """Write a file to `source` that leads the other commands to these servers."""
+        file = self._directory / "workers.env"
+        file.touch(mode=0o600)  # it holds the database's password
+        lines = (
+            f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items()
+        )
+        file.write_text("".join(lines), encoding="utf-8")
+        return file
+
+    def places(self) -> list[Place]:
+        """Return what runs where, for people."""
+        given = "as the environment says"
+        rows = []
+        if self._postgres is None:
+            rows.append(Place("Postgres", given))
+        else:
+            directory = str(self._directory / "postgres")
+            rows.append(Place("Postgres", f"127.0.0.1:{self._postgres.port}", directory))
+        if self._valkey is None:
+            rows.append(Place("Redis", given))
+        else:
+            directory = str(self._directory / "valkey")
+            rows.append(Place("Valkey", f"127.0.0.1:{self._valkey.port}", directory))
+        if self._settings.elasticsearch_url:
+            rows.append(Place("Elasticsearch", given))
+        else:
+            rows.append(Place("Tantivy", "inside worker-indexer", str(self._directory / "tantivy")))
+        return rows
+
+
+def _locked(directory: Path) -> IO[bytes]:
+    # Two Valkeys on one append-only file would destroy it. The lock ends with the process.
+    lock = (directory / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigError(
+            f"another `workers` command uses {directory}; stop it, or choose another --data-dir"
+        ) from None
+    return lock

@@ -1,0 +1,71 @@
+"""`workers up`: everything in the foreground, for good."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from rich.console import Console
+
+from workers.screen import table
+from workers.servers import Place, Servers
+from workers.settings import SuiteSettings
+from workers.suite import Suite
+
+START_SECONDS = 60.0
+GRACE_SECONDS = 30.0
+"""A little more than the workers' own GRACE_SECONDS, so that they end by themselves."""
+
+NEXT = """
+[bold]What to type next[/], in another terminal:
+  source {file}
+  worker-crawler seed https://example.org/
+  worker-crawler status
+  worker-indexer search "words to find"
+Ctrl-C stops everything; the data stays.
+"""
+
+
+def run(settings: SuiteSettings, console: Console) -> None:
+    """Start servers and workers, say what runs where, and stop everything on Ctrl-C or SIGTERM.
+
+    Raises DependencyError when something cannot start, ConfigError or QueueConflictError when a
+    worker ends for a reason that starting it again cannot mend.
+    """
+    servers = Servers(settings)
+    try:
+        servers.start()
+        asyncio.run(_workers(settings, servers, console))
+    finally:
+        servers.stop()
+
+
+async def _workers(settings: SuiteSettings, servers: Servers, console: Console) -> None:
+    suite = Suite(
+        settings, servers.environment(), tell=lambda text: console.print(text, markup=False)
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await suite.start(START_SECONDS, stop)
+        if not stop.is_set():
+            _say_where(console, servers, suite)
+            await suite.run(stop)
+        console.print("Stopping: crawler, sync, indexer, then the servers ...")
+    finally:
+        await suite.stop(GRACE_SECONDS)
+
+
+def _say_where(console: Console, servers: Servers, suite: Suite) -> None:
+    places = [
+        *servers.places(),
+        *(
+            Place(child.name, f"http://127.0.0.1:{child.port}/metrics", str(child.log))
+            for child in suite.children
+        ),
+    ]
+    rows = [(place.name, place.where, place.data) for place in places]
+    console.print(table(("what", "where", "data or log"), rows))
+    console.print(NEXT.format(file=servers.write_environment()))
