@@ -30,6 +30,9 @@ class Outcome(Enum):
     REFUSED = "refused"
     """The index will never take this document; see the reason."""
     TRY_AGAIN = "try_again"
+    """The server could not take it now (overload, a shard that moves)."""
+    STALE = "stale"
+    """The fan-out changed after the epoch was taken: take it, read and write again."""
 
 
 class WriteOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +80,7 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 class SearchIndex(Protocol):
-    """An index with generations. Writes go to every writable generation, searches to the live one."""
+    """An index with generations: writes go to all that are writable, searches to the live one."""
 
     async def open(self) -> None:
         """Connect, check the server, and create generation 1 when there is none.
@@ -86,9 +89,20 @@ class SearchIndex(Protocol):
         """
         ...
 
-    async def write(self, batch: Sequence[IndexWrite]) -> Sequence[WriteOutcome]:
+    @property
+    def epoch(self) -> int:
+        """The fan-out's configuration as this process knows it. Take it before reading documents.
+
+        A document that was read before a generation joined the fan-out may be older than a
+        tombstone which that generation never got; so it must not be written there, but read again.
+        """
+        ...
+
+    async def write(self, batch: Sequence[IndexWrite], epoch: int) -> Sequence[WriteOutcome]:
         """Write a batch; return one outcome for each write, in order. Nothing is dropped.
 
+        `epoch` is the one taken before the documents were read. The live generation's answer is
+        the outcome; what only another generation refuses is logged and shows in its counts.
         Raises ConnectionLostError when the server cannot be reached.
         """
         ...
@@ -110,16 +124,20 @@ class SearchIndex(Protocol):
         ...
 
     async def create_generation(self) -> Generation:
-        """Create the next generation and add it to the fan-out; every worker's later writes reach it.
+        """Create the next generation and add it to the fan-out: all later writes reach it.
 
-        When this returns, no write can still be on its way that does not know the new generation.
+        When this returns, every write that does not know the new generation is either answered
+        STALE or was read before: a backfill that reads from now on misses nothing.
         """
         ...
 
     async def write_generation(
         self, number: int, batch: Sequence[IndexWrite]
     ) -> Sequence[WriteOutcome]:
-        """Write to one generation only: the backfill of a reindex."""
+        """Write to one generation only: the backfill of a reindex.
+
+        The answer is STALE when the fan-out is not the one this process knows.
+        """
         ...
 
     async def swap(self, number: int) -> None:
