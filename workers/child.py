@@ -26,14 +26,12 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         port: int,
-        directory: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
         self.port = port
         self._command = [*as_child([]), *command]
         self._environment = dict(environment)
-        self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -56,7 +54,6 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                cwd=self._directory,
                 start_new_session=True,
             )
 

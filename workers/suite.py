@@ -1,4 +1,4 @@
-"""The three workers as processes beside each other: started, watched, restarted, stopped."""
+"""The workers as processes beside each other: started, watched, restarted, stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from shared.embedded.server_process import free_port
@@ -20,25 +20,26 @@ _POLL_SECONDS = 0.05
 _HOPELESS = {ConfigError.exit_code: ConfigError, QueueConflictError.exit_code: QueueConflictError}
 
 
-class Suite:
-    """worker-crawler, worker-indexer and worker-sync.
+def worker_processes(settings: SuiteSettings, environment: Mapping[str, str]) -> list[Child]:
+    """Return the three workers in the order of the data's way; nothing is started yet."""
+    ports = {
+        "crawler": settings.crawler_port,
+        "sync": settings.sync_port,
+        "indexer": settings.indexer_port,
+    }
+    return [_worker(kind, port, settings, environment) for kind, port in ports.items()]
 
-    They stop in the order of the data's way: first who makes changes, then who passes them on,
-    then who writes them, so that as little as possible is left for the next start.
+
+class Suite:
+    """Processes that belong together; they stop in their order.
+
+    For the workers that is the order of the data's way: first who makes changes, then who passes
+    them on, then who writes them, so that as little as possible is left for the next start.
     """
 
-    def __init__(
-        self,
-        settings: SuiteSettings,
-        environment: Mapping[str, str],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._logs = settings.directory() / "logs"
+    def __init__(self, children: Sequence[Child], tell: Callable[[str], None]) -> None:
+        self.children = children
         self._tell = tell
-        self.crawler = self._child("crawler", settings.crawler_port, environment)
-        self.sync = self._child("sync", settings.sync_port, environment)
-        self.indexer = self._child("indexer", settings.indexer_port, environment)
-        self.children = (self.crawler, self.sync, self.indexer)
 
     async def start(self, timeout: float, stop: asyncio.Event) -> None:
         """Start all three and return when each says that it is ready, or when `stop` is set.
@@ -89,17 +90,18 @@ class Suite:
             pause = min(pause * 2, _LAST_RESTART_SECONDS)
             await child.start()
 
-    def _child(self, kind: str, port: int, environment: Mapping[str, str]) -> Child:
-        port = port or free_port()
-        own = {"METRICS_PORT": str(port), "LOG_FORMAT": "json"}
-        return Child(
-            name=f"worker-{kind}",
-            # -P: a directory `crawler` where the user stands is not ours.
-            command=[sys.executable, "-P", "-m", kind, "run"],
-            environment={**os.environ, **environment, **own},
-            log=self._logs / f"{kind}.log",
-            port=port,
-        )
+
+def _worker(kind: str, port: int, settings: SuiteSettings, environment: Mapping[str, str]) -> Child:
+    port = port or free_port()
+    own = {"METRICS_PORT": str(port), "LOG_FORMAT": "json"}
+    return Child(
+        name=f"worker-{kind}",
+        # -P: a directory `crawler` where the user stands is not ours.
+        command=[sys.executable, "-P", "-m", kind, "run"],
+        environment={**os.environ, **environment, **own},
+        log=settings.directory() / "logs" / f"{kind}.log",
+        port=port,
+    )
 
 
 async def _ready(child: Child, deadline: float) -> bool:

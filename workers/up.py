@@ -10,7 +10,7 @@ from rich.console import Console
 from workers.screen import table
 from workers.servers import Place, Servers
 from workers.settings import SuiteSettings
-from workers.suite import Suite
+from workers.suite import Suite, worker_processes
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 30.0
@@ -41,9 +41,8 @@ def run(settings: SuiteSettings, console: Console) -> None:
 
 
 async def _workers(settings: SuiteSettings, servers: Servers, console: Console) -> None:
-    suite = Suite(
-        settings, servers.environment(), tell=lambda text: console.print(text, markup=False)
-    )
+    children = worker_processes(settings, servers.environment())
+    suite = Suite(children, tell=lambda text: console.print(text, markup=False))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
