@@ -45,7 +45,8 @@ def create_queue_admin(
 
         return RedisQueueAdmin(settings, url, decoder=decoder)
     if scheme == "memory":
-        from shared.queue.memory import MemoryQueueAdmin, shared_broker
+        from shared.queue.memory import shared_broker
+        from shared.queue.memory_admin import MemoryQueueAdmin
 
         return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
     raise _unknown(scheme)

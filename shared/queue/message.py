@@ -28,11 +28,7 @@ _any_case = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def decode_message(raw: bytes) -> Job:
     """Read one message of the inbox. Raises ValueError (msgspec's own) when it cannot be read."""
-    try:
-        message = _exact.decode(raw)
-    except msgspec.ValidationError:
-        lowered = {name.lower(): value for name, value in _any_case.decode(raw).items()}
-        message = _exact.decode(msgspec.json.encode(lowered))
+    message = _decode(raw)
     if not message.type:
         raise msgspec.ValidationError("the job has no type")
     payload = bytes(message.payload)
@@ -41,3 +37,14 @@ def decode_message(raw: bytes) -> Job:
         payload=b"{}" if payload == _NULL else payload,
         id="" if message.id is None else str(message.id),
     )
+
+
+def _decode(raw: bytes) -> _Message:
+    try:
+        message = _exact.decode(raw)
+        if message.id is not None and message.payload is not _NOTHING:
+            return message
+    except msgspec.ValidationError:
+        pass  # names in another case look like missing fields; the slower way decides
+    lowered = {name.lower(): value for name, value in _any_case.decode(raw).items()}
+    return _exact.decode(msgspec.json.encode(lowered))

@@ -15,27 +15,27 @@ Argument = str | bytes | int | float
 
 
 class Script:
-    """A script, called by its hash; a server that forgot it (restart, failover) is sent the text."""
+    """A script, called by its hash; a server that forgot it in a restart is sent the text."""
 
     def __init__(self, package: str, name: str) -> None:
         """Read `name` (with its .lua) from a package. Raises FileNotFoundError."""
-        self._text = files(package).joinpath(name).read_bytes()
-        self._hash = sha1(self._text, usedforsecurity=False).hexdigest()
+        self._text = files(package).joinpath(name).read_text(encoding="utf-8")
+        self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(
         self, client: redis.asyncio.Redis, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Any:
         """Run the script once; errors are those of the client."""
         try:
-            return await client.evalsha(self._hash, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+            return await client.evalsha(self._hash, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+            return await client.eval(self._text, len(keys), *keys, *arguments)
 
     def run_blocking(
         self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Any:
         """Run the script once from a thread."""
         try:
-            return client.evalsha(self._hash, len(keys), *keys, *arguments)  # type: ignore[arg-type]
+            return client.evalsha(self._hash, len(keys), *keys, *arguments)
         except NoScriptError:
-            return client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[arg-type]
+            return client.eval(self._text, len(keys), *keys, *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -29,9 +30,7 @@ class ServerState(msgspec.Struct, frozen=True):
     """Without it a restart loses everything since the last snapshot."""
 
 
-async def check_server(
-    client: redis.asyncio.Redis, *, allow_eviction: bool = False
-) -> ServerState:
+async def check_server(client: redis.asyncio.Redis, *, allow_eviction: bool = False) -> ServerState:
     """Look at the server's settings; warn of those that lose work in a restart.
 
     Uses INFO only, which hosted servers allow where they forbid CONFIG. Raises DependencyError
@@ -61,7 +60,7 @@ async def incarnation(client: redis.asyncio.Redis) -> str:
     """
     with translated(address_of(client)):
         await client.set(INCARNATION_KEY, uuid4().hex, nx=True)
-        kept: bytes | None = await client.get(INCARNATION_KEY)
+        kept: Any = await client.get(INCARNATION_KEY)
         replication = await client.info("replication")
     return f"{(kept or b'').decode()}-{replication.get('master_replid', '')}"
 

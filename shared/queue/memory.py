@@ -1,0 +1,224 @@
+"""The queue in this process's memory: for tests, and for trying things out.
+
+Durability: none; it lives as long as the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from uuid import uuid4
+
+from msgspec.structs import replace
+
+from shared.clock import Clock, SystemClock
+from shared.errors import QueueConflictError
+from shared.jobs import Delivery, Job, Priority
+from shared.queue.memory_broker import SUSPECT_CRASHES, Entry, MemoryBroker
+from shared.queue.message import decode_message
+from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
+from shared.queue.renewal_thread import RenewalThread
+from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
+from shared.work_source import Exchange, LeaseKeeper
+
+IDLE_LOOK_SECONDS = 1.0
+
+_brokers: dict[str, MemoryBroker] = {}
+
+
+def shared_broker(name: str) -> MemoryBroker:
+    """Return this process's broker for a queue name."""
+    return _brokers.setdefault(name, MemoryBroker())
+
+
+class MemoryQueue:
+    """One consumer of, and producer to, a broker in memory."""
+
+    capabilities = Capabilities(
+        fence=True,
+        crash_count=True,
+        free_snooze=True,
+        priority=True,
+        deduplication=True,
+        lease_per_message=True,
+        out_of_order_settlement=True,
+        cancel=False,
+        pause=False,
+        oldest_ready_age=True,
+    )
+
+    def __init__(
+        self,
+        settings: QueueSettings,
+        broker: MemoryBroker,
+        *,
+        decoder: InboxDecoder = decode_message,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._decoder = decoder
+        self._clock = clock or SystemClock()
+        self._consumer = uuid4().hex
+        self._suspect = ""
+        self._calls = 0
+        self._due_at: float | None = None
+
+    async def open(self, worker_kind: str, job_types: Sequence[str]) -> None:
+        """See Queue.open."""
+        with self._broker.lock:
+            now = self._clock.wall()
+            for other, alive_until in self._broker.kinds.values():
+                if other != worker_kind and alive_until > now:
+                    raise QueueConflictError(
+                        f"queue {self._settings.name} already has {other} workers, "
+                        f"and this is a {worker_kind} worker"
+                    )
+            self._broker.kinds[self._consumer] = (worker_kind, self._alive_until())
+
+    async def publish(self, jobs: Sequence[Job]) -> Published:
+        """See Queue.publish."""
+        with self._broker.lock:
+            accepted = sum(self._broker.publish(job, self._clock.wall()) for job in jobs)
+        return Published(accepted, len(jobs) - accepted)
+
+    async def exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
+        """See WorkSource.exchange."""
+        with self._broker.lock:
+            now = self._clock.wall()
+            self._calls += 1
+            self._stay_alive()
+            refused = [s.delivery.token for s in settled if not self._is_held(s)]
+            handed_back = [s for s in settled if type(s.verdict) is HandBack]
+            for each in [s for s in settled if type(s.verdict) is not HandBack]:
+                self._settle(each, now)
+            for each in reversed(handed_back):
+                self._settle(each, now)
+            self._broker.bring_back(now, self._settings.max_crashes)
+            deliveries = [d for e in self._claim(want, now) if (d := self._hand_out(e, now))]
+            due = self._broker.next_due(now)
+        self._due_at = None if due is None else self._clock.monotonic() + due
+        return Exchange(deliveries=deliveries, refused=refused, next_due_seconds=due)
+
+    async def wait(self, timeout: float) -> None:
+        """See WorkSource.wait."""
+        woken = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(woken.set)
+
+        longest = min(timeout, IDLE_LOOK_SECONDS)
+        if self._due_at is not None:
+            longest = min(longest, self._due_at - self._clock.monotonic())
+        with self._broker.lock:
+            self._broker.listeners.add(wake)
+            if self._broker.next_due(self._clock.wall()) == 0.0:
+                woken.set()
+        try:
+            async with asyncio.timeout(longest):
+                await woken.wait()
+        except TimeoutError:
+            return
+        finally:
+            with self._broker.lock:
+                self._broker.listeners.discard(wake)
+
+    def lease_keeper(self) -> LeaseKeeper:
+        """See WorkSource.lease_keeper."""
+        return RenewalThread(self._renew, self._settings.lease_seconds, clock=self._clock)
+
+    async def depth(self) -> QueueDepth:
+        """See Queue.depth."""
+        broker = self._broker
+        with broker.lock:
+            lines = [*broker.ready.values(), broker.suspects]
+            heads = [line[-1].ready_at for line in lines if line]
+            return QueueDepth(
+                inbox=len(broker.inbox),
+                ready=sum(map(len, lines)),
+                delayed=broker.delayed_count(),
+                leased=len(broker.leased),
+                dead=len(broker.dead),
+                oldest_ready_age_seconds=self._clock.wall() - min(heads) if heads else None,
+            )
+
+    async def incarnation(self) -> str:
+        """See Queue.incarnation."""
+        return self._broker.incarnation
+
+    async def close(self) -> None:
+        """See WorkSource.close."""
+        with self._broker.lock:
+            self._broker.kinds.pop(self._consumer, None)
+
+    def _is_held(self, settlement: Settlement) -> bool:
+        return settlement.delivery.token in self._broker.leased
+
+    def _settle(self, settlement: Settlement, now: float) -> None:
+        entry = self._broker.release(settlement.delivery.token)
+        if entry is None:
+            return
+        match settlement.verdict:
+            case Done() | Discard():
+                del self._broker.live[entry.key]
+            case DeadLetter(reason=reason):
+                entry.attempts += 1
+                self._broker.bury(entry, reason, now)
+            case _ if not self._broker.may_wait(entry):
+                return
+            case HandBack():
+                self._broker.put(entry, in_front=True)
+            case Snooze(after=after):
+                self._broker.delay(entry, now + after)
+            case Retry(after=after):
+                entry.attempts += 1
+                self._broker.delay(entry, now + (after or 0.0))
+
+    def _claim(self, want: int, now: float) -> list[Entry]:
+        broker, claimed = self._broker, list[Entry]()
+        if want > 0 and self._suspect not in broker.leased:
+            claimed.extend(broker.take(broker.suspects, 1))
+        claimed.extend(broker.take(broker.ready[Priority.HIGH], want - len(claimed)))
+        share = (want - len(claimed) + self._calls % 2) // 2
+        claimed.extend(broker.take_inbox(share, now))
+        claimed.extend(broker.take(broker.ready[Priority.NORMAL], want - len(claimed)))
+        claimed.extend(broker.take_inbox(want - len(claimed), now))
+        claimed.extend(broker.take(broker.ready[Priority.LOW], want - len(claimed)))
+        return claimed
+
+    def _hand_out(self, entry: Entry, now: float) -> Delivery | None:
+        try:
+            job = entry.job or self._decoder(entry.raw)
+        except ValueError as error:
+            entry.attempts += 1
+            self._broker.bury(entry, f"unreadable: {error}", now)
+            return None
+        self._broker.lease(entry, now + self._settings.lease_seconds)
+        if entry.crashes >= SUSPECT_CRASHES:
+            self._suspect = entry.token
+        return Delivery(
+            job=replace(job, key=entry.key),
+            token=entry.token,
+            attempt=entry.attempts + 1,
+            crashes=entry.crashes,
+            lease_until=self._clock.monotonic() + self._settings.lease_seconds,
+            age_seconds=now - entry.first_seen,
+        )
+
+    def _stay_alive(self) -> None:
+        kind = self._broker.kinds.get(self._consumer)
+        if kind is not None:
+            self._broker.kinds[self._consumer] = (kind[0], self._alive_until())
+
+    def _alive_until(self) -> float:
+        return self._clock.wall() + max(self._settings.lease_seconds, 10.0)
+
+    def _renew(self, tokens: Sequence[str]) -> Collection[str]:
+        with self._broker.lock:
+            until = self._clock.wall() + self._settings.lease_seconds
+            self._stay_alive()
+            for token in tokens:
+                if token in self._broker.leased:
+                    self._broker.leased[token].lease_until = until
+            return [token for token in tokens if token not in self._broker.leased]

@@ -1,0 +1,201 @@
+"""The state of a queue in this process's memory. Many queues of one process may share it."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import count
+from uuid import uuid4
+
+import msgspec
+
+from shared.jobs import Job, Priority
+
+SUSPECT_CRASHES = 2
+"""A job whose lease expired so often runs alone among its like in a process."""
+
+
+class Entry(msgspec.Struct):
+    """A job or a raw message, and where it stands."""
+
+    key: str
+    job: Job | None
+    """None for a message of the inbox, which the consumer reads."""
+    raw: bytes
+    first_seen: float
+    ready_at: float
+    epoch: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    token: str = ""
+    """Of the hand-out that holds it now; empty while it waits or is dead."""
+    lease_until: float = 0.0
+    reason: str = ""
+    died_at: float = 0.0
+
+    @property
+    def priority(self) -> Priority:
+        """The ready list it belongs to."""
+        return self.job.priority if self.job else Priority.NORMAL
+
+    @property
+    def dedup_key(self) -> str:
+        """Empty when it has none."""
+        return self.job.dedup_key if self.job else ""
+
+
+class MemoryBroker:
+    """Lists, leases and dead letters, by the same rules as the scripts of the Redis adapter.
+
+    Every method expects the caller to hold `lock`. Times are wall-clock seconds.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.incarnation = uuid4().hex
+        self.inbox: deque[bytes] = deque()
+        """Oldest on the right, as in Redis."""
+        self.listeners: set[Callable[[], None]] = set()
+        """Called whenever work may have become ready."""
+        self.live: dict[str, Entry] = {}
+        self.leased: dict[str, Entry] = {}
+        self.ready: dict[Priority, deque[Entry]] = {each: deque() for each in Priority}
+        self.suspects: deque[Entry] = deque()
+        self.dead: dict[str, Entry] = {}
+        self.dedup: dict[str, str] = {}
+        self.kinds: dict[str, tuple[str, float]] = {}
+        """Consumer -> its worker kind, and until when it counts as alive."""
+        self._delayed: list[tuple[float, int, Entry]] = []
+        self._serial = count(1)
+
+    def publish(self, job: Job, now: float) -> bool:
+        """Store a job; False when its key, or a waiting job with its dedup key, is there."""
+        key = job.key or f"{self.incarnation}-{next(self._serial)}"
+        if key in self.live or self.dedup.get(job.dedup_key):
+            return False
+        ready_at = now + job.delay_seconds
+        entry = Entry(key=key, job=job, raw=b"", first_seen=now, ready_at=ready_at)
+        self.live[key] = entry
+        if job.dedup_key:
+            self.dedup[job.dedup_key] = key
+        if ready_at > now:
+            self.delay(entry, ready_at)
+        else:
+            self.put(entry, in_front=False)
+        return True
+
+    def push(self, raw: bytes) -> None:
+        """Push a message to the inbox, as a program in another language would."""
+        self.inbox.appendleft(raw)
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake those who wait."""
+        for listener in tuple(self.listeners):
+            listener()
+
+    def delay(self, entry: Entry, until: float) -> None:
+        """Let an entry wait for its time."""
+        heapq.heappush(self._delayed, (until, next(self._serial), entry))
+        self.tell()
+
+    def may_wait(self, entry: Entry) -> bool:
+        """Take the dedup key again; False when the entry merged with a twin that waits."""
+        if not entry.dedup_key or entry.dedup_key not in self.dedup:
+            if entry.dedup_key:
+                self.dedup[entry.dedup_key] = entry.key
+            return True
+        if entry.crashes:
+            return True
+        del self.live[entry.key]
+        return False
+
+    def put(self, entry: Entry, *, in_front: bool) -> None:
+        """Make an entry ready."""
+        suspect = entry.crashes >= SUSPECT_CRASHES
+        line = self.suspects if suspect else self.ready[entry.priority]
+        if in_front:
+            line.append(entry)
+        else:
+            line.appendleft(entry)
+        self.tell()
+
+    def bury(self, entry: Entry, reason: str, now: float) -> None:
+        """Make an entry a dead letter."""
+        entry.reason, entry.died_at = reason, now
+        self.dead[entry.key] = entry
+        del self.live[entry.key]
+
+    def lease(self, entry: Entry, until: float) -> None:
+        """Hand an entry out; its token is one that no other hand-out has."""
+        entry.epoch += 1
+        entry.token = f"{entry.key}:{entry.epoch}:{entry.attempts}:{entry.crashes}"
+        entry.lease_until = until
+        self.leased[entry.token] = entry
+
+    def replay(self, key: str, now: float) -> bool:
+        """Make a dead letter ready with fresh counts; False when there is none."""
+        entry = self.dead.pop(key, None)
+        if entry is None:
+            return False
+        if key not in self.live:
+            entry.attempts = entry.crashes = 0
+            entry.first_seen = entry.ready_at = now
+            self.live[key] = entry
+            if entry.dedup_key:
+                self.dedup.setdefault(entry.dedup_key, key)
+            self.put(entry, in_front=False)
+        return True
+
+    def release(self, token: str) -> Entry | None:
+        """End a lease; None when it was lost."""
+        entry = self.leased.pop(token, None)
+        if entry is not None:
+            entry.token = ""
+        return entry
+
+    def bring_back(self, now: float, max_crashes: int) -> None:
+        """Make ready what is due; count a crash for every lease that has expired."""
+        for entry in [each for each in self.leased.values() if each.lease_until <= now][::-1]:
+            self.release(entry.token)
+            entry.crashes += 1
+            if entry.crashes >= max_crashes:
+                self.bury(entry, f"its lease expired {entry.crashes} times", now)
+            else:
+                self.may_wait(entry)
+                self.put(entry, in_front=True)
+        while self._delayed and self._delayed[0][0] <= now:
+            entry = heapq.heappop(self._delayed)[2]
+            entry.ready_at = now
+            self.put(entry, in_front=False)
+
+    def take(self, line: deque[Entry], most: int) -> Iterable[Entry]:
+        """Take entries off a ready list, letting go of their dedup keys."""
+        for _ in range(min(most, len(line))):
+            entry = line.pop()
+            if self.dedup.get(entry.dedup_key) == entry.key:
+                del self.dedup[entry.dedup_key]
+            yield entry
+
+    def take_inbox(self, most: int, now: float) -> Iterable[Entry]:
+        """Take messages off the inbox, oldest first, each under a key of its own."""
+        for _ in range(min(most, len(self.inbox))):
+            key = f"{self.incarnation}-{next(self._serial)}"
+            raw = self.inbox.pop()
+            self.live[key] = Entry(key=key, job=None, raw=raw, first_seen=now, ready_at=now)
+            yield self.live[key]
+
+    def next_due(self, now: float) -> float | None:
+        """Seconds until something becomes ready."""
+        if self.inbox or any(self.ready.values()):
+            return 0.0
+        times = [each.lease_until for each in self.leased.values()]
+        if self._delayed:
+            times.append(self._delayed[0][0])
+        return max(0.0, min(times) - now) if times else None
+
+    def delayed_count(self) -> int:
+        """How many wait for their time."""
+        return len(self._delayed)

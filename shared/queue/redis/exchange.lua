@@ -1,0 +1,277 @@
+-- Settles deliveries, brings back what is due, and claims new work: one call a batch.
+--
+-- A waiting or leased job is a member `key:epoch:attempts:crashes`. The epoch rises at every
+-- hand-out, so a leased member is a token that no other hand-out has: it is the fence.
+-- A stored job is a header of 32 bytes (kind, priority, first seen, ready at, length of the
+-- deduplication key), the deduplication key, and the body.
+--
+-- KEYS  see below
+-- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
+--       number of finished tokens, these tokens, then for each other settlement: verdict
+--       (retry, snooze, back, dead), token, milliseconds or reason
+-- Answer: now, next due in ms (-1: nothing known), number refused, refused tokens,
+--         then for each delivery: token, stored job
+
+local inbox, intake, wake, jobs, leases, delayed = unpack(KEYS, 1, 6)
+local ready = {KEYS[7], KEYS[8], KEYS[9]}
+local suspects, dedup, dead, records, alive, serial, answer = unpack(KEYS, 10, 16)
+local consumer, call, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease, max_crashes, bound = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local origin, answer_ttl, alive_for = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local finished = tonumber(ARGV[10])
+local SUSPECT = 2 -- expired leases that make a job one
+local SLICE = 1000 -- Lua cannot unpack much more at once
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local refused, tokens, stored = {}, {}, {}
+local suspects_moved = false
+
+local function in_slices(command, key, list)
+  for from = 1, #list, SLICE do
+    redis.call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
+  end
+end
+
+local function fetch(command, key, list)
+  local found = {}
+  for from = 1, #list, SLICE do
+    local part = redis.call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
+    for i = 1, #part do found[from + i - 1] = part[i] end
+  end
+  return found
+end
+
+local function parse(member)
+  return string.match(member, '^(.*):(%d+):(%d+):(%d+)$')
+end
+
+local function keys_of(members)
+  local keys = {}
+  for i = 1, #members do keys[i] = parse(members[i]) end
+  return keys
+end
+
+-- The job waits again: take its deduplication key. False when a twin waits that does its work;
+-- a job that crashed never merges, so that its count of crashes is not forgotten.
+local function may_wait(key, job, crashes)
+  local length = tonumber(string.sub(job, 29, 32), 16)
+  if length == 0 then return true end
+  if redis.call('HSETNX', dedup, string.sub(job, 33, 32 + length), key) == 1 then return true end
+  if tonumber(crashes) > 0 then return true end
+  redis.call('HDEL', jobs, key)
+  return false
+end
+
+local function let_go(key, job)
+  if string.sub(job, 29, 32) == '0000' then return end
+  local twin = string.sub(job, 33, 32 + tonumber(string.sub(job, 29, 32), 16))
+  if redis.call('HGET', dedup, twin) == key then redis.call('HDEL', dedup, twin) end
+end
+
+local function enqueue(command, key, member, crashes, job)
+  local list = ready[string.byte(job, 2) - 47]
+  if tonumber(crashes) >= SUSPECT then
+    list = suspects
+    suspects_moved = true
+  end
+  redis.call(command, list, member)
+end
+
+local function bury(key, epoch, attempts, crashes, reason, job)
+  local header = string.format('%d:%d:%d:%d:%d:', now, epoch, attempts, crashes, #reason)
+  redis.call('HSET', records, key, header .. reason .. job)
+  redis.call('ZADD', dead, now, key)
+  redis.call('HDEL', jobs, key)
+end
+
+local function settle_finished()
+  local asked = {unpack(ARGV, 11, 10 + math.min(finished, SLICE))}
+  for i = #asked + 1, finished do asked[i] = ARGV[10 + i] end
+  local held, keys = {}, {}
+  local ends = fetch('ZMSCORE', leases, asked)
+  for i = 1, finished do
+    if ends[i] then
+      held[#held + 1] = asked[i]
+      keys[#keys + 1] = parse(asked[i])
+    else
+      refused[#refused + 1] = asked[i]
+    end
+  end
+  in_slices('ZREM', leases, held)
+  in_slices('HDEL', jobs, keys)
+end
+
+local function settle(verdict, token, value)
+  if redis.call('ZREM', leases, token) == 0 then
+    refused[#refused + 1] = token
+    return
+  end
+  local key, epoch, attempts, crashes = parse(token)
+  local job = redis.call('HGET', jobs, key)
+  if not job then return end
+  if verdict == 'dead' then return bury(key, epoch, attempts + 1, crashes, value, job) end
+  if not may_wait(key, job, crashes) then return end
+  if verdict == 'back' then return enqueue('RPUSH', key, token, crashes, job) end
+  if verdict == 'retry' then attempts = attempts + 1 end
+  local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
+  redis.call('ZADD', delayed, now + tonumber(value), member)
+end
+
+-- Expired leases: somebody died holding them. The jobs go to the front, for they are the oldest.
+local function reap()
+  local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, bound)
+  if #expired == 0 then return end
+  in_slices('ZREM', leases, expired)
+  local found = fetch('HMGET', jobs, keys_of(expired))
+  for i = #expired, 1, -1 do
+    local key, epoch, attempts, crashes = parse(expired[i])
+    local job = found[i]
+    crashes = crashes + 1
+    if job and crashes >= max_crashes then
+      bury(key, epoch, attempts, crashes, 'its lease expired ' .. crashes .. ' times', job)
+    elseif job then
+      may_wait(key, job, crashes)
+      local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
+      enqueue('RPUSH', key, member, crashes, job)
+    end
+  end
+end
+
+local function promote()
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, bound)
+  if #due == 0 then return end
+  in_slices('ZREM', delayed, due)
+  local keys = keys_of(due)
+  local found = fetch('HMGET', jobs, keys)
+  for i = 1, #due do
+    local job = found[i]
+    if job then
+      local since = string.format('%013d', now)
+      redis.call('HSET', jobs, keys[i], string.sub(job, 1, 15) .. since .. string.sub(job, 29))
+      local _, _, _, crashes = parse(due[i])
+      enqueue('LPUSH', keys[i], due[i], crashes, job)
+    end
+  end
+end
+
+local function hand_out(token, job)
+  tokens[#tokens + 1] = token
+  stored[#stored + 1] = job
+end
+
+local function claim(list, count)
+  if count <= 0 then return end
+  local members = redis.call('RPOP', list, count)
+  if not members then return end
+  local found = fetch('HMGET', jobs, keys_of(members))
+  for i = 1, #members do
+    local job = found[i]
+    if job then
+      local key, epoch, attempts, crashes = parse(members[i])
+      let_go(key, job)
+      hand_out(key .. ':' .. epoch + 1 .. ':' .. attempts .. ':' .. crashes, job)
+    end
+  end
+end
+
+local function claim_raw(list, count)
+  if count <= 0 then return end
+  local messages = redis.call('RPOP', list, count)
+  if not messages then return end
+  local last = redis.call('INCRBY', serial, #messages)
+  local fields = {}
+  for i = 1, #messages do
+    local key = string.format('%s-%d-%d', origin, now, last - #messages + i)
+    local job = string.format('r1%013d%013d0000', now, now) .. messages[i]
+    fields[#fields + 1] = key
+    fields[#fields + 1] = job
+    hand_out(key .. ':1:0:0', job)
+  end
+  in_slices('HSET', jobs, fields)
+end
+
+-- One suspect at a time, so that whatever it does to its process is counted against it alone.
+local function claim_suspect()
+  local held = redis.call('HGET', answer, 'suspect')
+  if held and redis.call('ZSCORE', leases, held) then return end
+  claim(suspects, 1)
+  if #tokens > 0 then
+    redis.call('HSET', answer, 'suspect', tokens[1])
+    suspects_moved = true
+  end
+end
+
+-- The inbox and the normal jobs share what is wanted, so that neither starves the other.
+local function claim_all()
+  if want > 0 then claim_suspect() end
+  claim(ready[1], want - #tokens)
+  local share = math.floor((want - #tokens + call % 2) / 2)
+  local before = #tokens
+  claim_raw(intake, share)
+  claim_raw(inbox, share - (#tokens - before))
+  claim(ready[2], want - #tokens)
+  claim_raw(intake, want - #tokens)
+  claim_raw(inbox, want - #tokens)
+  claim(ready[3], want - #tokens)
+  local entries = {}
+  for i = 1, #tokens do
+    entries[2 * i - 1] = now + lease
+    entries[2 * i] = tokens[i]
+  end
+  in_slices('ZADD', leases, entries)
+end
+
+-- The connection broke before the last answer arrived: give it again, less what was lost since.
+local function recall()
+  local given = cmsgpack.unpack(redis.call('HGET', answer, 'given'))
+  refused = given[1]
+  local ends = fetch('ZMSCORE', leases, given[2])
+  local held = {}
+  for i = 1, #given[2] do
+    if ends[i] then held[#held + 1] = given[2][i] end
+  end
+  local found = fetch('HMGET', jobs, keys_of(held))
+  for i = 1, #held do
+    if found[i] then hand_out(held[i], found[i]) end
+  end
+end
+
+local function next_due()
+  if redis.call('EXISTS', inbox, intake, ready[1], ready[2], ready[3]) > 0 then return 0 end
+  local due = -1
+  for _, set in ipairs({leases, delayed}) do
+    local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if head[2] and (due < 0 or head[2] - now < due) then due = math.max(0, head[2] - now) end
+  end
+  return due
+end
+
+local last = tonumber(redis.call('HGET', answer, 'call') or 0)
+if call < last then
+  return redis.error_reply('STALE call ' .. call .. ' came after call ' .. last)
+elseif call == last then
+  recall()
+else
+  settle_finished()
+  for i = 11 + finished, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  reap()
+  promote()
+  claim_all()
+  redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
+  redis.call('EXPIRE', answer, answer_ttl)
+  redis.call('ZADD', alive, 'XX', now + alive_for, consumer)
+end
+
+local due = next_due()
+if due == 0 or (suspects_moved and redis.call('EXISTS', suspects) == 1) then
+  if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '') end
+end
+
+local reply = {now, due, #refused}
+for i = 1, #refused do reply[#reply + 1] = refused[i] end
+for i = 1, #tokens do
+  reply[#reply + 1] = tokens[i]
+  reply[#reply + 1] = stored[i]
+end
+return reply

@@ -1,0 +1,45 @@
+"""Renews leases in Redis from the keeper's own thread, over its own blocking connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from shared.queue.port import QueueSettings
+from shared.queue.redis.exchanger import alive_ms
+from shared.queue.redis.keys import QueueKeys
+from shared.queue.renewal_thread import RenewalThread
+from shared.redis.client import address_of, connect_blocking
+from shared.redis.faults import translated
+from shared.redis.script import Argument, Script
+
+MOST_PER_CALL = 1000
+
+_script = Script("shared.queue.redis", "renew.lua")
+
+
+def redis_lease_keeper(
+    url: str, keys: QueueKeys, settings: QueueSettings, consumer: str
+) -> RenewalThread:
+    """Return a keeper; its connection is made by its thread, so it may be made before a fork."""
+    return RenewalThread(_Renewal(url, keys, settings, consumer), settings.lease_seconds)
+
+
+class _Renewal:
+    def __init__(self, url: str, keys: QueueKeys, settings: QueueSettings, consumer: str) -> None:
+        self._client = connect_blocking(url)
+        self._address = address_of(self._client)
+        self._keys = [keys.leases, keys.alive]
+        self._head: list[Argument] = [
+            consumer,
+            int(settings.lease_seconds * 1000),
+            alive_ms(settings),
+        ]
+
+    def __call__(self, tokens: Sequence[str]) -> Collection[str]:
+        lost: list[str] = []
+        with translated(self._address):
+            for at in range(0, max(len(tokens), 1), MOST_PER_CALL):
+                part = tokens[at : at + MOST_PER_CALL]
+                found = _script.run_blocking(self._client, self._keys, [*self._head, *part])
+                lost.extend(token.decode() for token in found)
+        return lost

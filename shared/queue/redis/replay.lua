@@ -1,0 +1,33 @@
+-- Makes dead letters ready again, with fresh counts. The epoch goes on rising, so that a token
+-- of the earlier life stays worthless.
+--
+-- KEYS  jobs, dead, dead:records, dedup, wake, ready:0, ready:1, ready:2
+-- ARGV  job keys
+-- Answer: how many there were
+
+local jobs, dead, records, dedup, wake = unpack(KEYS, 1, 5)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local replayed = 0
+
+for _, key in ipairs(ARGV) do
+  local record = redis.call('HGET', records, key)
+  if record then
+    local epoch, length, rest = string.match(record, '^%d+:(%d+):%d+:%d+:(%d+):(.*)$')
+    local job = string.sub(rest, length + 1)
+    local fresh = string.sub(job, 1, 2) .. string.format('%013d%013d', now, now) .. string.sub(job, 29)
+    if redis.call('HSETNX', jobs, key, fresh) == 1 then
+      local twin = tonumber(string.sub(job, 29, 32), 16)
+      if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), key) end
+      redis.call('LPUSH', KEYS[6 + string.sub(job, 2, 2)], key .. ':' .. epoch .. ':0:0')
+    end
+    redis.call('HDEL', records, key)
+    redis.call('ZREM', dead, key)
+    replayed = replayed + 1
+  end
+end
+
+if replayed > 0 and redis.call('LLEN', wake) == 0 then
+  redis.call('LPUSH', wake, '')
+end
+return replayed

@@ -1,0 +1,47 @@
+"""Turns settlements into the arguments of the exchange script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.redis.script import Argument
+from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze, Verdict
+
+LONGEST_REASON = 2000
+"""Characters of a dead letter's reason that are kept."""
+
+
+def arguments_of(settled: Sequence[Settlement]) -> list[Argument]:
+    """Return the finished tokens with their number, then verdict, token and value of the others.
+
+    Hand-backs go in reverse: each is put before the one before it, so their order is kept.
+    """
+    finished: list[Argument] = []
+    others: list[Settlement] = []
+    for each in settled:
+        if type(each.verdict) is Done or type(each.verdict) is Discard:
+            finished.append(each.delivery.token)
+        else:
+            others.append(each)
+    arguments: list[Argument] = [len(finished), *finished]
+    for each in reversed(others):
+        verdict, value = _encode(each.verdict)
+        arguments += (verdict, each.delivery.token, value)
+    return arguments
+
+
+def _encode(verdict: Verdict) -> tuple[str, Argument]:
+    match verdict:
+        case Retry(after=after):
+            return "retry", _milliseconds(after or 0.0)
+        case Snooze(after=after):
+            return "snooze", _milliseconds(after)
+        case HandBack():
+            return "back", 0
+        case DeadLetter(reason=reason):
+            return "dead", reason[:LONGEST_REASON].encode(errors="replace")
+    raise TypeError(f"not a verdict of a queue: {verdict!r}")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

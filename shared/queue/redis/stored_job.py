@@ -1,0 +1,73 @@
+"""The form in which jobs and dead letters lie in Redis, shared with the scripts beside this file.
+
+A stored job is a header of 32 bytes, the deduplication key, and the body. The header: kind (`j`
+a job of `publish`, `r` a raw message of the inbox), priority, first seen (13 digits, milliseconds),
+ready at (the same), length of the deduplication key (4 hex digits).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.jobs import Job, Priority
+from shared.queue.port import DeadLetterRecord, InboxDecoder
+
+HEADER_BYTES = 32
+_RAW = ord("r")
+_PRIORITIES = {ord(str(int(priority))): priority for priority in Priority}
+
+
+class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    type: str
+    payload: bytes
+    id: str
+
+
+_body = msgspec.msgpack.Decoder(_Body)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_body(job: Job) -> bytes:
+    """Return what `publish.lua` stores behind the header and the deduplication key."""
+    return _encoder.encode((job.type, job.payload, job.id))
+
+
+def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
+    """Read a stored job. Raises ValueError when its body cannot be read."""
+    if stored[0] == _RAW:
+        return msgspec.structs.replace(decoder(stored[HEADER_BYTES:]), key=key)
+    start = HEADER_BYTES + int(stored[28:32], 16)
+    body = _body.decode(memoryview(stored)[start:])
+    return Job(
+        type=body.type,
+        payload=body.payload,
+        id=body.id,
+        key=key,
+        priority=_PRIORITIES[stored[1]],
+        dedup_key=stored[HEADER_BYTES:start].decode() if start > HEADER_BYTES else "",
+    )
+
+
+def first_seen_ms(stored: bytes) -> int:
+    """Return when the queue first saw the job, by the server's clock."""
+    return int(stored[2:15])
+
+
+def decode_dead_letter(key: str, record: bytes, decoder: InboxDecoder) -> DeadLetterRecord:
+    """Read a record `died:epoch:attempts:crashes:length of reason:reason` + stored job."""
+    died, _epoch, attempts, crashes, length, rest = record.split(b":", 5)
+    stored = rest[int(length) :]
+    job: Job | None
+    try:
+        job = decode_job(key, stored, decoder)
+    except ValueError:
+        job = None
+    return DeadLetterRecord(
+        key=key,
+        reason=rest[: int(length)].decode(errors="replace"),
+        died_at=int(died) / 1000.0,
+        attempts=int(attempts),
+        crashes=int(crashes),
+        job=job,
+        raw=stored[HEADER_BYTES:] if stored[0] == _RAW else b"",
+    )
