@@ -20,6 +20,9 @@ _HOST = re.compile(
     r"(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
     r"|\[[0-9a-f:.]+\]"
 )
+_NO_HOST = (
+    "is not a host name in lower case (example.org, *.example.org) without scheme, port or path"
+)
 _JSON_PATH = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
 
 
@@ -57,11 +60,7 @@ def _addresses(pack: DomainPack) -> Iterator[Problem]:
 def _scope(scope: Scope) -> Iterator[Problem]:
     for position, host in enumerate(scope.hosts):
         if not _HOST.fullmatch(host):
-            yield (
-                ("scope", "hosts", position),
-                f"{host!r} is not a host name in lower case (example.org, *.example.org) "
-                "without scheme, port or path",
-            )
+            yield ("scope", "hosts", position), f"{host!r} {_NO_HOST}"
     for kind, patterns in (("allow", scope.allow), ("deny", scope.deny)):
         for position, pattern in enumerate(patterns):
             yield from _regex(pattern, ("scope", kind, position))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.contracts import domain_pack_yaml as yaml
-from shared.contracts.domain_pack import DomainPack, Field, Scope
+from shared.contracts.domain_pack import DomainPack, Field, FieldName, Scope
 from shared.contracts.domain_pack_checks import problems
 from shared.errors import DomainPackError
 
@@ -94,8 +94,8 @@ def _explain(error: msgspec.ValidationError, data: Any) -> tuple[yaml.Path, str]
     found = _WHERE.search(text)
     where = _steps(found[1]) if found else ()
     what = _WHERE.sub("", text)
-    if "..." in where:
-        return _explain_field(data["fields"]) or (("fields",), what)
+    if where[:1] == ("fields",) and isinstance(data["fields"], dict):
+        return _explain_field(data["fields"]) or (where, what)
     unknown = _UNKNOWN.search(what)
     if unknown:
         return (*where, unknown[1]), f"unknown key{_suggestion(unknown[1], where)}"
@@ -103,9 +103,10 @@ def _explain(error: msgspec.ValidationError, data: Any) -> tuple[yaml.Path, str]
 
 
 def _explain_field(fields: Mapping[str, Any]) -> tuple[yaml.Path, str] | None:
-    """Find the field that msgspec only calls `[...]`."""
+    """Find the field, which msgspec's message does not name."""
     for name, field in fields.items():
         try:
+            msgspec.convert(name, FieldName)
             msgspec.convert(field, Field)
         except msgspec.ValidationError as error:
             where, what = _explain(error, field)
