@@ -43,6 +43,11 @@ class MemoryOutbox:
             self._filled.clear()
         return taken
 
+    def put_back(self, changes: Sequence[Change]) -> None:
+        """Return changes that could not be published."""
+        self._waiting[:0] = changes
+        self._filled.set()
+
     def sent(self, changes: Sequence[Change]) -> None:
         """Keep changes that were published for the replay window."""
         now = self._clock.monotonic()

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from shared.documents.port import DocumentKey
 
 Publish = Callable[[Sequence[DocumentKey]], Awaitable[None]]
+
+
+class QueueIdentity(msgspec.Struct, frozen=True):
+    """A queue, and the mark it keeps from birth to loss: another mark means that jobs are gone."""
+
+    name: str
+    incarnation: str
 
 
 class ChangeSource(Protocol):
@@ -17,12 +26,16 @@ class ChangeSource(Protocol):
         """Take up to `limit` changes, fold them by key, publish them, and only then let them go.
 
         Returns how many changes were taken; 0 when there were none. When `publish` raises or
-        the process dies, the same changes come again.
+        the process dies, the same changes come again. Several relays may run at once.
         """
         ...
 
-    async def replay(self, publish: Publish) -> int:
-        """Publish again what was relayed within the replay window; for a queue that lost jobs."""
+    async def replay(self, publish: Publish, queue: QueueIdentity | None = None) -> int:
+        """Publish again what was relayed within the replay window; for a queue that lost jobs.
+
+        With a queue, only if its incarnation is not the one recorded; the new one is recorded
+        once all is published. Returns how many keys were published.
+        """
         ...
 
     async def wait(self, timeout: float) -> None:

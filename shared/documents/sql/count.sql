@@ -1,0 +1,1 @@
+SELECT count(*) FROM worker_suite.documents WHERE NOT deleted

@@ -1,0 +1,1 @@
+SELECT name FROM worker_suite.sources ORDER BY name
