@@ -6,6 +6,7 @@ the addresses' pages work as they do on a real site that was split over hosts.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import deque
@@ -61,6 +62,11 @@ class DocSite:
         """All addresses of the site."""
         return [host for _, *hosts in OWNERS.values() for host in hosts]
 
+    def hosts_of(self, site: str) -> tuple[str, str]:
+        """The two addresses that serve a documentation set."""
+        _, first, rest = OWNERS[site]
+        return first, rest
+
     def url(self, site: str, path: str) -> str:
         """Return the URL under which the owner of a path serves it."""
         pattern, first, rest = OWNERS[site]
@@ -96,6 +102,43 @@ class DocSite:
                     }}
                 }}
             }}"""
+
+    def touch(self, count: int) -> list[Path]:
+        """Give files another time and so another ETag, but the same content."""
+        touched = self._some("postgres", "release-", count)
+        for file in touched:
+            os.utime(file, (0, 0))
+        return touched
+
+    def change(self, count: int) -> None:
+        """Add a sentence to pages; the first of them is the front page of the Postgres set."""
+        front = self.roots["postgres"] / "index.html"
+        for number, file in enumerate([front, *self._some("postgres", "sql-alter", count - 1)]):
+            self._append(file, f"<p>This page was changed by test number {number}.</p>")
+
+    def delete(self, count: int) -> None:
+        """Remove pages that lead nowhere that is not reached in another way."""
+        for file in self._some("postgres", "sql-drop", count):
+            file.unlink()
+
+    def add(self, count: int) -> None:
+        """Add pages, linked from the front page that `change` changes too."""
+        for number in range(count):
+            name = f"added-{number}.html"
+            text = f"<html><title>New {number}</title><body><p>Fresh page {number}.</body></html>"
+            (self.roots["postgres"] / name).write_text(text)
+            self._append(self.roots["postgres"] / "index.html", f'<a href="{name}">{name}</a>')
+
+    def _some(self, site: str, prefix: str, count: int) -> list[Path]:
+        found = sorted(self.roots[site].glob(f"{prefix}*.html"))
+        assert len(found) >= count, f"only {len(found)} pages {prefix}* in {site}"
+        return found[:count]
+
+    @staticmethod
+    def _append(file: Path, markup: str) -> None:
+        text = file.read_text(encoding="utf-8")
+        head, _, tail = text.rpartition("</body>")
+        file.write_text(f"{head}{markup}</body>{tail}", encoding="utf-8")
 
     def walk(self) -> Walk:
         """Follow links over the files, from the front pages, without any code of the suite."""

@@ -1,0 +1,209 @@
+"""1,700 real pages through three workers that are killed in the middle; then pages change."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance import phrases
+from tests.acceptance.deployment import Deployment
+from tests.acceptance.doc_site import DocSite, Walk
+from tests.acceptance.politeness import breaches, read_access_log
+from tests.acceptance.worker_process import until
+
+DELAY_SECONDS = 0.1
+CLOCK_TOLERANCE_SECONDS = 0.005
+KILLS_OF_EACH = 3
+QUEUES = ("indexer:jobs", "crawler:seeds")
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_page_arrives_once_politely_whatever_is_killed(
+    doc_site: DocSite, access_log: Path, deploy: Callable[[float], Deployment], report: Report
+) -> None:
+    """The main job: crawl, index and search real pages; then follow changes and removals."""
+    deployment = deploy(DELAY_SECONDS)
+    walk = doc_site.walk()
+    deployment.run("crawler", "seed", *doc_site.seeds())
+    with deployment.running():
+        kill_each_worker(deployment)
+        settle(deployment, walk)
+        check_agreement(deployment, walk)
+        check_politeness(access_log, report)
+        check_dead_letters(deployment)
+        check_search(deployment, walk, report)
+        follow_changes(doc_site, deployment, report)
+        check_politeness(access_log, report)
+        check_dead_letters(deployment)
+
+
+def kill_each_worker(deployment: Deployment) -> None:
+    """SIGKILL each worker several times while it holds started work."""
+    holds = {
+        "crawler": lambda: fetching(deployment) > 0,
+        "indexer": lambda: deployment.leased("indexer:jobs") > 0,
+        "sync": lambda: relaying(deployment) > 0,
+    }
+    for _ in range(KILLS_OF_EACH):
+        for worker in deployment.workers:
+            worker.kill_while(holds[worker.package])
+            worker.start()
+
+
+def fetching(deployment: Deployment) -> int:
+    """Return how many requests the frontier has granted and not got back."""
+    with deployment.redis_client() as client:
+        keys = list(client.scan_iter("{crawler:frontier:*}:leases"))
+        return sum(int(client.zcard(key)) for key in keys)
+
+
+def relaying(deployment: Deployment) -> int:
+    """Return how many transactions hold outbox rows."""
+    return int(
+        deployment.value(
+            "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid"
+            " WHERE relname LIKE 'outbox%' AND relkind = 'r' AND mode = 'RowShareLock'"
+        )
+    )
+
+
+def settle(deployment: Deployment, walk: Walk) -> None:
+    """Wait until every page is stored and indexed and nothing is on its way."""
+
+    def settled() -> bool:
+        return (
+            idle(deployment)
+            and set(deployment.documents_by_url()) == set(walk.pages)
+            and deployment.indexed() == deployment.stored()
+        )
+
+    try:
+        until("crawl and index have settled", settled, 420, every=1.0)
+    except AssertionError:
+        print(explain(deployment, walk))
+        raise
+
+
+def idle(deployment: Deployment) -> bool:
+    """Whether nothing is due, in flight, in the outbox or in a queue."""
+    busy = deployment.value(
+        "SELECT (SELECT count(*) FROM worker_suite.pages WHERE claimed_by IS NOT NULL"
+        "   OR due <= now()) + (SELECT count(*) FROM worker_suite.outbox)"
+    )
+    return busy == 0 and all(deployment.leased(queue) == 0 for queue in QUEUES)
+
+
+def explain(deployment: Deployment, walk: Walk) -> str:
+    """Say what is missing, for the person who reads the failure."""
+    stored = set(deployment.documents_by_url())
+    states = deployment.sql(
+        "SELECT kind, state, reason, claimed_by IS NOT NULL AS claimed, count(*)"
+        " FROM worker_suite.pages GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
+    )
+    return json.dumps(
+        {
+            "missing": sorted(set(walk.pages) - stored)[:20],
+            "extra": sorted(stored - set(walk.pages))[:20],
+            "pages": states,
+            "outbox": deployment.value("SELECT count(*) FROM worker_suite.outbox"),
+            "indexed": len(deployment.indexed()),
+        },
+        indent=1,
+    )
+
+
+def check_agreement(deployment: Deployment, walk: Walk) -> None:
+    """Every reachable page is in Postgres exactly once, and in the index with the same hash."""
+    assert set(deployment.documents_by_url()) == set(walk.pages)
+    stored = deployment.stored()
+    assert len(stored) == len(walk.pages)
+    assert deployment.indexed() == stored
+
+
+def check_politeness(access_log: Path, report: Report) -> None:
+    """No two request starts on one address are closer than the delay."""
+    requests = read_access_log(access_log)
+    close = breaches(requests, DELAY_SECONDS - CLOCK_TOLERANCE_SECONDS)
+    report(
+        "POLITENESS",
+        {
+            "requests": len(requests),
+            "by_host": Counter(request.host for request in requests),
+            "breaches": len(close),
+        },
+    )
+    assert close == []
+
+
+def check_dead_letters(deployment: Deployment) -> None:
+    """No job was given up."""
+    assert {queue: deployment.dead_letters(queue) for queue in QUEUES} == {q: {} for q in QUEUES}
+
+
+def check_search(deployment: Deployment, walk: Walk, report: Report) -> None:
+    """Words taken from a page find it."""
+
+    def search(text: str) -> list[str]:
+        done = deployment.run("indexer", "search", "--json", "--limit", "10", text)
+        return [hit["body"]["url"] for hit in json.loads(done.stdout)["hits"]]
+
+    found = phrases.ranks(phrases.choose(walk.pages, 200, seed=20260901), search)
+    first = sum(rank == 1 for _, rank in found)
+    in_ten = sum(rank is not None for _, rank in found)
+    report("SEARCH", {"phrases": len(found), "rank_1": first, "in_first_ten": in_ten})
+    assert len(found) == 200
+    assert in_ten >= 190, [phrase for phrase, rank in found if rank is None]
+
+
+def follow_changes(doc_site: DocSite, deployment: Deployment, report: Report) -> None:
+    """Change 20 files, delete 10, add 5; a recrawl writes just these documents."""
+    before = doc_site.walk()
+    touched_only = doc_site.touch(15)
+    doc_site.change(20)
+    doc_site.delete(10)
+    doc_site.add(5)
+    after = doc_site.walk()
+    stored_before = deployment.stored()
+    started = deployment.value("SELECT clock_timestamp()::text")
+    deployment.run("crawler", "recrawl", "--all")
+    settle(deployment, after)
+    check_agreement(deployment, after)
+
+    stored = deployment.stored()
+    written = {key for key in stored if stored[key] != stored_before.get(key)}
+    visits = deployment.sql(
+        "SELECT status, reason, count(*) FROM worker_suite.pages"
+        f" WHERE kind = 'page' AND last_visit_at >= '{started}' GROUP BY 1, 2"
+    )
+    unchanged = {
+        int(row["status"]): int(row["count"]) for row in visits if row["reason"] == "unchanged"
+    }
+    rewritten = deployment.value(
+        f"SELECT count(*) FROM worker_suite.documents WHERE changed_at >= '{started}'"
+    )
+    report(
+        "RECRAWL",
+        {
+            "pages_before": len(before.pages),
+            "pages_after": len(after.pages),
+            "changed": len(written & set(stored_before)),
+            "added": len(set(stored) - set(stored_before)),
+            "removed": len(set(stored_before) - set(stored)),
+            "unchanged_304": unchanged.get(304, 0),
+            "unchanged_same_hash": unchanged.get(200, 0),
+            "document_writes": rewritten,
+        },
+    )
+    assert len(set(stored_before) - set(stored)) == 10
+    assert len(set(stored) - set(stored_before)) == 5
+    assert len(written & set(stored_before)) == 20
+    assert rewritten == 20 + 10 + 5
+    assert unchanged.get(200, 0) == len(touched_only)
