@@ -6,10 +6,14 @@ import re
 
 import msgspec
 
-FIELD_BOOSTS = {"title": 3.0, "description": 1.5, "text": 1.0, "rest": 0.7}
-"""The searched fields; `rest` holds the text of all other fields."""
+FIELD_BOOSTS = {"title": 3.0, "description": 1.5, "text": 1.0}
+"""What a match counts in the fields that documents usually have."""
+OTHER_BOOST = 0.7
+"""What it counts in all other fields that hold text."""
 PHRASE_BOOST = 4.0
 """What it adds that all words stand side by side in one field, in their order."""
+LEAST_PERCENT = 70
+"""How many of three or more free words must stand in one field, rounded down."""
 
 _QUOTED = re.compile(r'"([^"]*)"')
 
@@ -29,5 +33,5 @@ def parse_query(text: str) -> QueryText:
 
 
 def least_matching(words: int) -> int:
-    """Return how many of so many free words must stand in one field: all of two, 70 % of more."""
-    return words if words <= 2 else words * 7 // 10
+    """Return how many of so many free words must stand in one field: all of up to two."""
+    return words if words <= 2 else words * LEAST_PERCENT // 100

@@ -87,9 +87,10 @@ class ElasticsearchIndex:
 
     async def search(self, query: SearchQuery) -> SearchResult:
         with translated():
+            text = await self._client.field_caps(index=self._name, fields="*", types="text")
             answer = await self._client.search(
                 index=self._name,
-                query=search_query(query),
+                query=search_query(query, text["fields"]),
                 size=query.limit,
                 from_=query.offset,
                 track_total_hits=True,

@@ -35,7 +35,6 @@ def mappings(analyzer: str) -> dict[str, Any]:
             f"{META}.stamp": {"type": "long"},
             f"{META}.deleted": {"type": "boolean"},
             f"{META}.content_hash": {"type": "keyword"},
-            f"{META}.rest": text,
             "url": keyword,
             "language": keyword,
             "title": text,
@@ -46,10 +45,10 @@ def mappings(analyzer: str) -> dict[str, Any]:
 
 
 def _dynamic_templates(text: dict[str, Any]) -> list[dict[str, Any]]:
-    exact = {"keyword": {"type": "keyword", "ignore_above": 256}}
+    # No sub-fields and no copy_to: with them `a: "x"` would forbid `a: {b: "y"}` ever after.
     lenient = {"ignore_malformed": True}
     types: dict[str, dict[str, Any]] = {
-        "string": {**text, "copy_to": f"{META}.rest", "fields": exact},
+        "string": text,
         "long": {"type": "double", **lenient},
         "double": {"type": "double", **lenient},
         "boolean": {"type": "boolean", **lenient},

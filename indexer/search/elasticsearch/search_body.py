@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from indexer.search.elasticsearch.mapping import META
 from indexer.search.port import SearchQuery
-from indexer.search.query_text import FIELD_BOOSTS, PHRASE_BOOST, parse_query
+from indexer.search.query_text import (
+    FIELD_BOOSTS,
+    LEAST_PERCENT,
+    OTHER_BOOST,
+    PHRASE_BOOST,
+    parse_query,
+)
 
-_FIELDS = [
-    f"{META}.rest^{boost}" if field == "rest" else f"{field}^{boost}"
-    for field, boost in FIELD_BOOSTS.items()
-]
 
-
-def search_query(query: SearchQuery) -> dict[str, Any]:
+def search_query(query: SearchQuery, text_fields: Iterable[str]) -> dict[str, Any]:
     """Return the query: most words in one field, all quoted phrases, whole phrases first."""
     parsed = parse_query(query.text)
-    must = [_phrase(phrase) for phrase in parsed.phrases]
+    fields = [f"{field}^{FIELD_BOOSTS.get(field, OTHER_BOOST)}" for field in text_fields]
+    must = [_any_field(phrase, fields, type="phrase") for phrase in parsed.phrases]
     should = []
     if parsed.words:
-        must.append(_any_field(parsed.words, type="best_fields", minimum_should_match="2<70%"))
-        should.append(_phrase(parsed.words, boost=PHRASE_BOOST))
+        most = f"2<{LEAST_PERCENT}%"
+        must.append(_any_field(parsed.words, fields, minimum_should_match=most))
+        should.append(_any_field(parsed.words, fields, type="phrase", boost=PHRASE_BOOST))
     if not must:
         must.append({"match_all": {}})
     return {"bool": {"must": must, "should": should, "filter": _of_source(query.source)}}
 
 
-def _phrase(text: str, boost: float = 1.0) -> dict[str, Any]:
-    return _any_field(text, type="phrase", boost=boost)
-
-
-def _any_field(text: str, **options: Any) -> dict[str, Any]:
-    return {"multi_match": {"query": text, "fields": _FIELDS, **options}}
+def _any_field(text: str, fields: list[str], **options: Any) -> dict[str, Any]:
+    return {"multi_match": {"query": text, "fields": fields, **options}}
 
 
 def _of_source(source: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import tantivy
 
 from indexer.search.identity import index_id
 from indexer.search.port import IndexWrite
+from indexer.search.query_text import FIELD_BOOSTS
 
 TOKENIZER = "suite"
 _LETTER = r"[\p{Alphabetic}\p{M}\p{Nd}_&&[^\p{Han}\p{Hiragana}\p{Thai}]]"
@@ -17,7 +18,9 @@ _LETTER = r"[\p{Alphabetic}\p{M}\p{Nd}_&&[^\p{Han}\p{Hiragana}\p{Thai}]]"
 # an ideograph is a word, and don't, 3.14 and os.path are one word each.
 _WORD = rf"[\p{{Han}}\p{{Hiragana}}\p{{Thai}}]|{_LETTER}+(?:['’.]{_LETTER}+)*"
 _LONGEST_TERM = 255
-_OWN_FIELDS = ("title", "description", "text")
+_OWN_FIELDS = tuple(FIELD_BOOSTS)
+REST = "rest"
+"""The field that holds the text of all fields without one of their own."""
 _NOT_SEARCHED = ("url", "language")
 
 
@@ -38,7 +41,7 @@ def schema() -> Any:
     builder.add_boolean_field("deleted", indexed=True)
     builder.add_bytes_field("content_hash", stored=True)
     builder.add_bytes_field("body", stored=True)
-    for field in (*_OWN_FIELDS, "rest"):
+    for field in (*_OWN_FIELDS, REST):
         builder.add_text_field(field, tokenizer_name=TOKENIZER)
     return builder.build()
 
@@ -68,7 +71,7 @@ def _add_body(made: Any, body: bytes) -> None:
     made.add_bytes("body", body)
     for name, value in fields.items():
         if name not in _NOT_SEARCHED:
-            field = name if name in _OWN_FIELDS else "rest"
+            field = name if name in _OWN_FIELDS else REST
             for text in _texts(value):
                 made.add_text(field, text)
 

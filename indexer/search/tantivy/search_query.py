@@ -8,7 +8,16 @@ from typing import Any
 from tantivy import Occur, Query
 
 from indexer.search.port import SearchQuery
-from indexer.search.query_text import FIELD_BOOSTS, PHRASE_BOOST, least_matching, parse_query
+from indexer.search.query_text import (
+    FIELD_BOOSTS,
+    OTHER_BOOST,
+    PHRASE_BOOST,
+    least_matching,
+    parse_query,
+)
+from indexer.search.tantivy.schema import REST
+
+_BOOSTS = {**FIELD_BOOSTS, REST: OTHER_BOOST}
 
 
 class QueryBuilder:
@@ -48,7 +57,7 @@ class QueryBuilder:
     def _words(self, words: Sequence[str]) -> Any:
         least = least_matching(len(words))
         return self._any_field(
-            [Query.boolean_query(self._terms(field, words), least) for field in FIELD_BOOSTS]
+            [Query.boolean_query(self._terms(field, words), least) for field in _BOOSTS]
         )
 
     def _terms(self, field: str, words: Sequence[str]) -> list[tuple[Any, Any]]:
@@ -59,15 +68,15 @@ class QueryBuilder:
             return Query.empty_query()
         if len(words) == 1:
             return self._any_field(
-                [Query.term_query(self._schema, field, words[0]) for field in FIELD_BOOSTS]
+                [Query.term_query(self._schema, field, words[0]) for field in _BOOSTS]
             )
         return self._any_field(
-            [Query.phrase_query(self._schema, field, list(words)) for field in FIELD_BOOSTS]
+            [Query.phrase_query(self._schema, field, list(words)) for field in _BOOSTS]
         )
 
     @staticmethod
     def _any_field(queries: Sequence[Any]) -> Any:
-        boosts = FIELD_BOOSTS.values()
+        boosts = _BOOSTS.values()
         return Query.disjunction_max_query(
             [Query.boost_query(query, boost) for query, boost in zip(queries, boosts, strict=True)]
         )
