@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -73,9 +73,9 @@ class DocSite:
         owner = first if re.match(pattern, path) else rest
         return f"http://{owner}:{self.port}{path}"
 
-    def seeds(self) -> list[str]:
+    def seeds(self, sites: Iterable[str] = tuple(SOURCES)) -> list[str]:
         """The front page of each documentation set."""
-        return [self.url(site, "/index.html") for site in SOURCES]
+        return [self.url(site, "/index.html") for site in sites]
 
     def nginx_servers(self, access_log: Path) -> str:
         """Return the `http` part of an nginx configuration that serves the site."""
@@ -140,11 +140,11 @@ class DocSite:
         head, _, tail = text.rpartition("</body>")
         file.write_text(f"{head}{markup}</body>{tail}", encoding="utf-8")
 
-    def walk(self) -> Walk:
+    def walk(self, sites: Iterable[str] = tuple(SOURCES)) -> Walk:
         """Follow links over the files, from the front pages, without any code of the suite."""
         pages: dict[str, Path] = {}
         missing: set[str] = set()
-        for site in SOURCES:
+        for site in sites:
             for url, file in self._walk_site(site):
                 if file.is_file():
                     pages[url] = file

@@ -14,12 +14,17 @@ from tests.acceptance import phrases
 from tests.acceptance.deployment import Deployment
 from tests.acceptance.doc_site import DocSite, Walk
 from tests.acceptance.politeness import breaches, read_access_log
-from tests.acceptance.worker_process import until
+from tests.acceptance.settling import (
+    check_agreement,
+    check_no_dead_letters,
+    fetching,
+    relaying,
+    settle,
+)
 
 DELAY_SECONDS = 0.1
 CLOCK_TOLERANCE_SECONDS = 0.005
 KILLS_OF_EACH = 3
-QUEUES = ("indexer:jobs", "crawler:seeds")
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -38,11 +43,11 @@ def test_every_page_arrives_once_politely_whatever_is_killed(
         settle(deployment, walk)
         check_agreement(deployment, walk)
         check_politeness(access_log, report)
-        check_dead_letters(deployment)
+        check_no_dead_letters(deployment)
         check_search(deployment, walk, report)
         follow_changes(doc_site, deployment, report)
         check_politeness(access_log, report)
-        check_dead_letters(deployment)
+        check_no_dead_letters(deployment)
 
 
 def kill_each_worker(deployment: Deployment) -> None:
@@ -58,76 +63,6 @@ def kill_each_worker(deployment: Deployment) -> None:
             worker.start()
 
 
-def fetching(deployment: Deployment) -> int:
-    """Return how many requests the frontier has granted and not got back."""
-    with deployment.redis_client() as client:
-        keys = list(client.scan_iter("{crawler:frontier:*}:leases"))
-        return sum(int(client.zcard(key)) for key in keys)
-
-
-def relaying(deployment: Deployment) -> int:
-    """Return how many transactions hold outbox rows."""
-    return int(
-        deployment.value(
-            "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid"
-            " WHERE relname LIKE 'outbox%' AND relkind = 'r' AND mode = 'RowShareLock'"
-        )
-    )
-
-
-def settle(deployment: Deployment, walk: Walk) -> None:
-    """Wait until every page is stored and indexed and nothing is on its way."""
-
-    def settled() -> bool:
-        return (
-            idle(deployment)
-            and set(deployment.documents_by_url()) == set(walk.pages)
-            and deployment.indexed() == deployment.stored()
-        )
-
-    try:
-        until("crawl and index have settled", settled, 420, every=1.0)
-    except AssertionError:
-        print(explain(deployment, walk))
-        raise
-
-
-def idle(deployment: Deployment) -> bool:
-    """Whether nothing is due, in flight, in the outbox or in a queue."""
-    busy = deployment.value(
-        "SELECT (SELECT count(*) FROM worker_suite.pages WHERE claimed_by IS NOT NULL"
-        "   OR due <= now()) + (SELECT count(*) FROM worker_suite.outbox)"
-    )
-    return busy == 0 and all(deployment.leased(queue) == 0 for queue in QUEUES)
-
-
-def explain(deployment: Deployment, walk: Walk) -> str:
-    """Say what is missing, for the person who reads the failure."""
-    stored = set(deployment.documents_by_url())
-    states = deployment.sql(
-        "SELECT kind, state, reason, claimed_by IS NOT NULL AS claimed, count(*)"
-        " FROM worker_suite.pages GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
-    )
-    return json.dumps(
-        {
-            "missing": sorted(set(walk.pages) - stored)[:20],
-            "extra": sorted(stored - set(walk.pages))[:20],
-            "pages": states,
-            "outbox": deployment.value("SELECT count(*) FROM worker_suite.outbox"),
-            "indexed": len(deployment.indexed()),
-        },
-        indent=1,
-    )
-
-
-def check_agreement(deployment: Deployment, walk: Walk) -> None:
-    """Every reachable page is in Postgres exactly once, and in the index with the same hash."""
-    assert set(deployment.documents_by_url()) == set(walk.pages)
-    stored = deployment.stored()
-    assert len(stored) == len(walk.pages)
-    assert deployment.indexed() == stored
-
-
 def check_politeness(access_log: Path, report: Report) -> None:
     """No two request starts on one address are closer than the delay."""
     requests = read_access_log(access_log)
@@ -141,11 +76,6 @@ def check_politeness(access_log: Path, report: Report) -> None:
         },
     )
     assert close == []
-
-
-def check_dead_letters(deployment: Deployment) -> None:
-    """No job was given up."""
-    assert {queue: deployment.dead_letters(queue) for queue in QUEUES} == {q: {} for q in QUEUES}
 
 
 def check_search(deployment: Deployment, walk: Walk, report: Report) -> None:
