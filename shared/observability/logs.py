@@ -6,6 +6,7 @@ core together. A record below the level costs one comparison.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -53,8 +54,7 @@ class EventLogger:
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if LEVELS[level] >= _Settings.level:
-            write = getattr(_sink(), level)
-            write(event, logger=self._name, **_Settings.bound, **fields)
+            _emit(level, event, {"logger": self._name, **fields})
 
 
 def configure(
@@ -93,20 +93,23 @@ class _LibraryRecords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
-        write = getattr(_sink(), level if level in LEVELS else "error")
-        write(
+        _emit(
+            level if level in LEVELS else "error",
             "library_message",
-            logger=record.name,
-            message=record.getMessage(),
-            exc_info=record.exc_info,
-            **_Settings.bound,
+            {
+                "logger": record.name,
+                "message": record.getMessage(),
+                "exc_info": record.exc_info,
+            },
         )
 
 
-def _sink() -> Any:
+def _emit(level: str, event: str, fields: dict[str, Any]) -> None:
     if _Settings.sink is None:
         _Settings.sink = _build_sink()
-    return _Settings.sink
+    # Work goes on when nobody can be told about it: stderr may be a pipe whose reader has gone.
+    with contextlib.suppress(OSError):
+        getattr(_Settings.sink, level)(event, **_Settings.bound, **fields)
 
 
 def _build_sink() -> Any:

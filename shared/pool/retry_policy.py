@@ -10,6 +10,10 @@ import msgspec
 from shared.errors import ConfigError, PermanentError
 from shared.verdicts import DeadLetter, Retry, Verdict
 
+MAX_DOUBLINGS = 60
+"""Beyond this the delay has long reached any ceiling, and a float would overflow."""
+MAX_REASON_CHARACTERS = 2_000
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how soon a job type is tried again. Delays in seconds."""
@@ -37,7 +41,7 @@ def verdict_for(
     part of an exponentially growing delay ("full jitter": Marc Brooker, "Exponential Backoff And
     Jitter", AWS Architecture Blog, 2015).
     """
-    reason = f"{type(error).__name__}: {error}"
+    reason = _reason(error)
     if isinstance(error, policy.permanent):
         return DeadLetter(reason)
     return retry_or_bury(reason, attempt, policy, uniform)
@@ -52,5 +56,16 @@ def retry_or_bury(
     """Retry with backoff while attempts are left, else dead-letter."""
     if attempt >= policy.max_attempts:
         return DeadLetter(f"{reason} (attempt {attempt} of {policy.max_attempts})")
-    ceiling = min(policy.max_delay_seconds, policy.first_delay_seconds * 2.0 ** (attempt - 1))
+    doublings = min(attempt - 1, MAX_DOUBLINGS)
+    ceiling = min(policy.max_delay_seconds, policy.first_delay_seconds * 2.0**doublings)
     return Retry(reason, after=uniform(0.0, ceiling))
+
+
+def _reason(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        said = f"{name}: {error}"
+    except Exception:  # noqa: BLE001 - an exception's own __str__ may raise anything
+        said = f"{name}: (cannot be shown)"
+    # Lone surrogates could not be stored.
+    return said[:MAX_REASON_CHARACTERS].encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,232 @@
+"""Takes work from one source and runs it in slots, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from shared.clock import Clock, SystemClock
+from shared.errors import ConnectionLostError
+from shared.jobs import Delivery
+from shared.observability.logs import get_logger
+from shared.pool.intake import SUSPECT_CRASHES, Quarantine, UnknownTypes
+from shared.pool.judge import Judge
+from shared.pool.lane import Lane
+from shared.pool.ledger import Ledger
+from shared.pool.metrics import PoolMetrics
+from shared.pool.processor import BatchProcessor, Processor
+from shared.pool.repeat import repeat_until_heard
+from shared.pool.settings import PoolSettings
+from shared.pool.slots import Slots
+from shared.verdicts import HandBack, Settlement
+from shared.work_source import Exchange, WorkSource
+
+__all__ = ["PoolMetrics", "PoolSettings", "WorkerPool"]
+
+log = get_logger(__name__)
+
+MAX_BATCH = 1000
+"""Most deliveries, and most verdicts, in one exchange."""
+
+
+class WorkerPool:
+    """One conversation with a work source, and the slots that do its work."""
+
+    def __init__(
+        self,
+        source: WorkSource,
+        processors: Sequence[Processor[Any] | BatchProcessor[Any]],
+        *,
+        settings: PoolSettings,
+        metrics: PoolMetrics,
+        clock: Clock | None = None,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock or SystemClock()
+        self._wake = asyncio.Event()
+        self._ledger = Ledger(self._wake.set)
+        self._slots = Slots(settings.workers, metrics.slots_busy, self._slot_freed)
+        judge = self._judge = Judge(self._ledger, metrics, [p.job_type for p in processors])
+        self._lanes = {
+            p.job_type: Lane(p, settings, self._slots, self._ledger, judge, self._clock)
+            for p in processors
+        }
+        self._slot_holds = min(lane.size for lane in self._lanes.values())
+        self._unknown = UnknownTypes(settings.unknown_type_patience_seconds)
+        self._quarantine = Quarantine(self._ledger)
+        self._waiter: asyncio.Task[None] | None = None
+        self._ticking: asyncio.TimerHandle | None = None
+        self._give_up_at = float("inf")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then hand back, drain, cancel, settle, return.
+
+        Raises what the work source raises, except ConnectionLostError: that call is repeated
+        while the jobs go on, and raised only when the source stays away to the end of a stop.
+        """
+        keeper = self._source.lease_keeper()
+        keeper.start(self._ledger.held, self._lost_by(asyncio.get_running_loop()))
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: self._wake.set())
+        self._metrics.slots.add(self._settings.workers)
+        self._tick()
+        try:
+            while not stop.is_set():
+                await self._cycle()
+            await self._shut_down()
+        finally:
+            self._metrics.slots.add(-self._settings.workers)
+            await self._let_go(stopping)
+            await asyncio.to_thread(keeper.stop)
+
+    async def _cycle(self, *, claim: bool = True) -> None:
+        self._wake.clear()
+        self._start_ready()
+        settled = self._ledger.outgoing(MAX_BATCH)
+        want = self._capacity() if claim else 0
+        answer = await self._exchange(settled, want) if settled or want else Exchange()
+        self._take_in(answer)
+        await asyncio.sleep(0)  # what was just started may finish right here
+        self._metrics.exchanged_at.set(self._clock.monotonic())
+        found = len(answer.deliveries)
+        if self._ledger.unsent or (found and found == want):
+            return
+        if not claim:
+            await self._pause(self._settings.sweep_seconds)
+        elif want and self._capacity():
+            await self._wait_for_work(answer.next_due_seconds)
+        else:
+            await self._pause(self._settings.idle_seconds)
+
+    def _capacity(self) -> int:
+        if self._quarantine.occupied:
+            return 0
+        waiting = sum(len(lane.gathering) for lane in self._lanes.values())
+        return min(MAX_BATCH, max(0, self._slots.free * self._slot_holds - waiting))
+
+    async def _exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
+        try:
+            return await self._source.exchange(settled, want)
+        except ConnectionLostError:
+            again = partial(self._source.exchange, settled, want)
+            return await repeat_until_heard(again, self._out_of_time)
+
+    def _out_of_time(self) -> bool:
+        return self._clock.monotonic() >= self._give_up_at
+
+    def _take_in(self, answer: Exchange) -> None:
+        self._metrics.refused.add(len(answer.refused))
+        for delivery in answer.deliveries:
+            lane = self._lanes.get(delivery.job.type)
+            if lane is None:
+                self._turn_away(delivery)
+            elif delivery.crashes >= SUSPECT_CRASHES:
+                self._suspect(delivery)
+            else:
+                lane.accept(delivery)
+        if answer.deliveries:
+            self._start_ready()
+
+    def _turn_away(self, delivery: Delivery) -> None:
+        now = self._clock.monotonic()
+        self._ledger.hold(delivery, now + self._settings.settle_seconds)
+        self._judge.unstarted(delivery, self._unknown.verdict(delivery, now))
+
+    def _suspect(self, delivery: Delivery) -> None:
+        longest = max(lane.lease_span for lane in self._lanes.values())
+        self._ledger.hold(delivery, self._clock.monotonic() + longest)
+        refusal = self._quarantine.admit(delivery)
+        if refusal is not None:
+            self._judge.unstarted(delivery, refusal)
+
+    def _start_ready(self) -> None:
+        if suspect := self._quarantine.release():
+            self._lanes[suspect.job.type].accept(suspect)
+        for lane in self._lanes.values():
+            if lane.gathering:
+                lane.start_ready()
+
+    def _slot_freed(self) -> None:
+        self._start_ready()
+        self._wake.set()
+
+    async def _pause(self, seconds: float) -> None:
+        alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        await self._wake.wait()
+        alarm.cancel()
+
+    async def _wait_for_work(self, due_seconds: float | None) -> None:
+        idle = self._settings.idle_seconds
+        seconds = idle if due_seconds is None else min(due_seconds, idle)
+        if self._waiter is not None and self._waiter.done():
+            self._waiter.result()
+            self._waiter = None
+        if self._waiter is None:
+            # One that is still waiting is kept: cancelling would cost it its connection.
+            self._waiter = asyncio.create_task(self._watch_source(seconds))
+            self._waiter.add_done_callback(lambda _: self._wake.set())
+        await self._pause(seconds)
+
+    async def _watch_source(self, seconds: float) -> None:
+        try:
+            await self._source.wait(seconds)
+        except ConnectionLostError:
+            await asyncio.sleep(min(seconds, 1.0))  # the next exchange finds out and backs off
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ticking = loop.call_later(self._settings.sweep_seconds, self._tick)
+        now = self._clock.monotonic()
+        for lane in self._lanes.values():
+            lane.sweep(now)
+
+    def _lost_by(self, loop: asyncio.AbstractEventLoop) -> Callable[[Collection[str]], None]:
+        def tell(tokens: Collection[str]) -> None:
+            loop.call_soon_threadsafe(self._lose, tokens)
+
+        return tell
+
+    def _lose(self, tokens: Collection[str]) -> None:
+        lost = self._ledger.lose(tokens)
+        if lost:
+            self._metrics.leases_lost.add(lost)
+            log.warning("leases_lost", count=lost)
+            for lane in self._lanes.values():
+                lane.drop_lost()
+            self._wake.set()
+
+    async def _shut_down(self) -> None:
+        now = self._clock.monotonic()
+        drained = now + self._settings.grace_seconds
+        cancelled = drained + self._settings.cancel_grace_seconds
+        self._give_up_at = cancelled + self._settings.cancel_grace_seconds
+        if suspect := self._quarantine.evict():
+            self._judge.unstarted(suspect, HandBack())
+        for lane in self._lanes.values():
+            lane.hand_back_unstarted()
+        await self._settle_until(drained)
+        for lane in self._lanes.values():
+            lane.cancel_all()
+        await self._settle_until(cancelled)
+        for lane in self._lanes.values():
+            lane.hand_back_rest()
+        while self._ledger.unsent:
+            await self._exchange(self._ledger.outgoing(MAX_BATCH), 0)
+
+    async def _settle_until(self, deadline: float) -> None:
+        while self._ledger.busy and self._clock.monotonic() < deadline:
+            await self._cycle(claim=False)
+
+    async def _let_go(self, stopping: asyncio.Task[bool]) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for lane in self._lanes.values():
+            lane.cancel_all()
+        helpers = [task for task in (stopping, self._waiter) if task is not None]
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
