@@ -21,6 +21,42 @@ FETCH_SITEMAP = "fetch_sitemap"
 
 Kind = Literal["page", "robots", "sitemap"]
 
+JOB_TYPES: Mapping[Kind, str] = {
+    "page": FETCH_PAGE,
+    "robots": FETCH_ROBOTS,
+    "sitemap": FETCH_SITEMAP,
+}
+
+
+class PackPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the frontier itself enforces of a domain pack."""
+
+    delay_seconds: float = 1.0
+    """Least time between the starts of two requests to one host of the pack."""
+    max_pages: int = 10_000
+    """Pages known, not pages fetched. Approximate when several processes discover at once: each
+    counts the others' pages anew every few seconds."""
+
+
+class FrontierSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every adapter is given."""
+
+    packs: Mapping[str, PackPolicy] = {}
+    other_packs: PackPolicy = PackPolicy()
+    """For the packs that are made for single seeds and have no file."""
+    lease_seconds: float = 30.0
+    grant_seconds: float = 10.0
+    """How long after its grant a request may start. Shorter than the lease, so that a lease that
+    expired belongs to a request that was started long ago or never will be."""
+    longest_fetch_seconds: float = 35.0
+    """No request takes longer; a new incarnation of the politeness state waits it out."""
+    head_size: int = 32
+    """About how many URLs of one host are kept ready to be granted."""
+
+    def policy(self, pack: str) -> PackPolicy:
+        """Return what is enforced for a pack."""
+        return self.packs.get(pack, self.other_packs)
+
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Payload of a frontier delivery: one URL, due now, whose host may be asked now."""
@@ -50,6 +86,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first_strike_at: float = 0.0
     interval_seconds: float = 0.0
     """Present interval between visits; 0 before the first."""
+    attempt: int = 1
+    """Rises each time that a processor raised; a commit sets it back."""
+    crashes: int = 0
+    """Workers that died over this row since its last commit."""
     use_by: float = 0.0
     """Local monotonic reading after which the grant is void. Set on arrival, not stored."""
 
@@ -68,7 +108,7 @@ class Discovered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     priority: int = 0
     """Higher is sooner."""
     found_on: str = ""
-    """URL it was found on; `seed` or a sitemap's URL otherwise."""
+    """URL of the page, sitemap or robots.txt it was found on; `seed` otherwise."""
 
 
 class PageState(Enum):
@@ -96,6 +136,8 @@ class Visited(msgspec.Struct, frozen=True, kw_only=True):
     """Reason code, in snake case: `ok`, `unchanged`, `http_404`, `noindex`, `robots_denied` ..."""
     next_due_seconds: float | None
     """Seconds until the next visit; None for never by itself."""
+    detail: str = ""
+    """The reason in words: the rule, the robots line, the fault."""
     status: int = 0
     etag: str = ""
     last_modified: str = ""
@@ -108,6 +150,8 @@ class Visited(msgspec.Struct, frozen=True, kw_only=True):
     redirect_to: str = ""
     document_id: str = ""
     """Id of the document this page feeds; empty when it feeds none."""
+    removed: bool = False
+    """This visit removes the page's document."""
     body: bytes = b""
     """The raw body, to be stored compressed for parsing again; empty keeps what is stored."""
     content_type: str = ""
@@ -123,11 +167,9 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     since_start_seconds: float
     """Seconds since the request was sent; negative when it never was."""
-    delay_seconds: float | None = None
-    """New delay of the host (Crawl-delay, a slow answer); None keeps it."""
     block_seconds: float = 0.0
-    """Ask nothing of this host for so long (429, Retry-After, errors); the longest seen wins."""
-    reason: str = ""
+    """Ask nothing of this host for so long (429, Retry-After, slow answers, errors); the longest
+    seen wins, and it outlives Redis."""
 
 
 class RobotsRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +179,16 @@ class RobotsRecord(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["rules", "allow_all", "disallow_all"]
     text: str = ""
     expires_in_seconds: float
+    crawl_delay_seconds: float = 0.0
+    """Already cut to what the pack allows. The longest of a host's origins and the pack's own
+    delay apply."""
+
+
+class Removals(msgspec.Struct, frozen=True):
+    """How many documents a pack has, and how many it lost lately; for the brake."""
+
+    live: int
+    removed: int
 
 
 class FrontierStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +209,11 @@ class PageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the frontier knows of one URL, for `check` and `status`."""
 
     url: str
+    pack: str
+    kind: Kind
     state: PageState
     reason: str
+    detail: str
     status: int
     depth: int
     found_on: str
@@ -175,11 +230,17 @@ class Frontier(WorkSource, Protocol):
     Its deliveries have the job types `fetch_page`, `fetch_robots` and `fetch_sitemap`, with a
     Target as payload. A page is handed out only while the robots record of its origin is fresh;
     otherwise the robots.txt of the origin is handed out first. Verdicts: Done after the visit was
-    committed; Retry and DeadLetter for what a processor raised are written to the row.
+    committed; Retry, Snooze, Discard and DeadLetter are written to the row; HandBack returns the
+    URL to its host's head. A delivery that is settled without a HostReport counts as a request
+    that started just now.
     """
 
     async def discover(self, found: Sequence[Discovered]) -> int:
-        """Add URLs that are not known yet, in a transaction of their own; return how many."""
+        """Add URLs that are not known yet, in a transaction of their own; return how many.
+
+        Pages beyond their pack's budget are left out. A robots.txt that is known becomes due
+        again: it is the next hop of another one.
+        """
         ...
 
     async def release(self, reports: Sequence[HostReport]) -> None:
@@ -187,7 +248,10 @@ class Frontier(WorkSource, Protocol):
         ...
 
     async def commit(self, tx: Transaction, visits: Sequence[Visited]) -> Collection[str]:
-        """Write visits whose epoch is still the row's; return the url_keys that were accepted."""
+        """Write visits whose epoch is still the row's; return the url_keys that were accepted.
+
+        Committing a visit again, after a commit whose answer was lost, is accepted again.
+        """
         ...
 
     async def put_robots(self, record: RobotsRecord) -> None:
@@ -198,12 +262,19 @@ class Frontier(WorkSource, Protocol):
         """Return the robots record of an origin while it is fresh."""
         ...
 
-    async def recrawl(self, urls: Sequence[str] | None) -> int:
-        """Make these URLs (None: all that were ever fetched) due now, politely."""
+    async def recrawl(self, url_keys: Sequence[bytes] | None) -> int:
+        """Make these pages (None: all that were ever visited) due now; return how many there are.
+
+        Their hosts' delays hold. A page that is being visited at this moment is not visited twice.
+        """
         ...
 
     async def status(self) -> FrontierStatus:
         """Return counts for people."""
+        ...
+
+    async def removals(self, pack: str, window_seconds: float) -> Removals:
+        """Count a pack's live documents, and those removed within the window."""
         ...
 
     async def page(self, url_key: bytes) -> PageRecord | None:
