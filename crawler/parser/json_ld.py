@@ -14,7 +14,7 @@ Node = dict[str, Any]
 
 
 def json_ld_nodes(tree: LexborHTMLParser) -> list[Node]:
-    """Return all objects of the JSON-LD scripts, outermost first; a broken script counts as empty."""
+    """Return all objects of all JSON-LD scripts, outermost first; broken scripts count as empty."""
     nodes: list[Node] = []
     for script in tree.css('script[type="application/ld+json" i]'):
         for node in _objects(_loads(script.text())):

@@ -16,7 +16,9 @@ class ParseError(PermanentError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        """Reason code: `parser_timeout`, `parser_memory`, `parser_crash`, `not_html`."""
+        """Reason code: `parser_timeout`, `parser_memory`, `parser_crash`, `not_html`,
+        `unknown_pack`."""
+        self.detail = detail
 
 
 class ParseRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from shared.contracts.domain_pack_checks import problems
 from shared.errors import DomainPackError
 
 DEFAULT_MAX_PAGES = 10_000
+_DEFAULT_PREFIX = "host-"
 _WHERE = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
 _STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[\.\.\.\]")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
@@ -36,6 +37,9 @@ def load_pack(path: Path) -> DomainPack:
     except yaml.YamlError as error:
         raise DomainPackError(f"{path}:{error.line}: {error.problem}") from error
     pack = _convert(path, document)
+    if is_default_pack_name(pack.name):
+        what = f"names that begin with {_DEFAULT_PREFIX!r} are kept for hosts without a pack"
+        raise DomainPackError(_message(path, document, ("name",), what))
     found = [_message(path, document, where, what) for where, what in problems(pack)]
     if found:
         raise DomainPackError("\n".join(found))
@@ -74,10 +78,15 @@ def default_pack(seed_url: str) -> DomainPack:
     digest = blake2b(host.encode(), digest_size=4).hexdigest()
     slug = re.sub(r"[^a-z0-9]+", "-", host).strip("-")[:40]
     return DomainPack(
-        name=f"host-{slug}-{digest}",
+        name=f"{_DEFAULT_PREFIX}{slug}-{digest}",
         description=f"Made for the seed of a host that no pack covers: {host}",
         scope=Scope(hosts=[host], max_pages=DEFAULT_MAX_PAGES),
     )
+
+
+def is_default_pack_name(name: str) -> bool:
+    """Tell whether a name is of those that `default_pack` gives; files must not use them."""
+    return name.startswith(_DEFAULT_PREFIX)
 
 
 def _convert(path: Path, document: yaml.YamlDocument) -> DomainPack:
