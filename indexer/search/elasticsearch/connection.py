@@ -37,6 +37,16 @@ def translated() -> Iterator[None]:
         raise ConnectionLostError(f"Elasticsearch cannot be reached: {error.message}") from error
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Turn connection errors into ConnectionLostError, and refusals into DependencyError."""
+    try:
+        with translated():
+            yield
+    except ApiError as error:
+        raise DependencyError(f"Elasticsearch refuses: {error}") from error
+
+
 async def check_server(client: AsyncElasticsearch, analyzer: str) -> None:
     """Make sure that the server can be used.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError
+from elasticsearch import ApiError, AsyncElasticsearch
 
 from indexer.search.elasticsearch.catalog import Catalog, index_name, read_catalog, write_alias
-from indexer.search.elasticsearch.connection import translated
+from indexer.search.elasticsearch.connection import answered, translated
 from indexer.search.elasticsearch.mapping import (
     BUILDING,
     IN_SERVICE,
@@ -37,7 +37,7 @@ class GenerationAdmin:
 
     async def read(self) -> Catalog:
         """Read names and aliases from the cluster. Raises ConnectionLostError."""
-        with translated():
+        with answered():
             answer = await self._client.indices.get_alias(index=f"{self._name}-g*")
         return read_catalog(self._name, answer.body)
 
@@ -67,9 +67,10 @@ class GenerationAdmin:
         """
         old = await self.read()
         number = max(old.generations, default=0) + 1
-        await self._create_index(
-            number, aliases={}, settings={**index_settings(self._shards), **BUILDING}
-        )
+        with answered():
+            await self._create_index(
+                number, aliases={}, settings={**index_settings(self._shards), **BUILDING}
+            )
         removed = [
             {"remove": {"index": self.index(n), "alias": alias, "must_exist": True}}
             for n, alias in old.write_aliases.items()
@@ -87,7 +88,7 @@ class GenerationAdmin:
         if number not in catalog.write_aliases:
             raise ValueError(f"generation {number} does not exist or is not written to")
         index = self.index(number)
-        with translated():
+        with answered():
             await self._client.indices.put_settings(index=index, settings=IN_SERVICE)
             await self._client.indices.refresh(index=index)
         actions: list[dict[str, Any]] = []
@@ -102,7 +103,7 @@ class GenerationAdmin:
         catalog = await self.read()
         if number == catalog.live or number not in catalog.generations:
             raise ValueError(f"generation {number} is live, or does not exist")
-        with translated():
+        with answered():
             await self._client.indices.delete(index=self.index(number))
 
     async def describe(self) -> Sequence[Generation]:
@@ -119,7 +120,7 @@ class GenerationAdmin:
         ]
 
     async def _documents(self, number: int) -> int:
-        with translated():
+        with answered():
             answer = await self._client.count(index=self.index(number), query=LIVE_ONLY)
         return int(answer["count"])
 
@@ -138,7 +139,8 @@ class GenerationAdmin:
         try:
             with translated():
                 await self._client.indices.update_aliases(actions=actions)
-        except NotFoundError as error:
+        except ApiError as error:
             raise DependencyError(
-                f"the generations of {self._name} changed meanwhile; is another reindex running?"
+                f"the generations of {self._name} changed meanwhile (is another reindex running?):"
+                f" {error}"
             ) from error

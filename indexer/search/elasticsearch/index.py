@@ -9,7 +9,7 @@ from elasticsearch import AsyncElasticsearch
 
 from indexer.search.elasticsearch.bulk_writer import BulkWriter, OnBulk
 from indexer.search.elasticsearch.catalog import Catalog
-from indexer.search.elasticsearch.connection import check_server, connect, translated
+from indexer.search.elasticsearch.connection import answered, check_server, connect
 from indexer.search.elasticsearch.generation_admin import GenerationAdmin
 from indexer.search.elasticsearch.mapping import LIVE_ONLY, META
 from indexer.search.elasticsearch.search_body import search_query
@@ -82,11 +82,11 @@ class ElasticsearchIndex:
             self._catalog = await self._admin.read()
 
     async def refresh(self) -> None:
-        with translated():
+        with answered():
             await self._client.indices.refresh(index=f"{self._name}-g*")
 
     async def search(self, query: SearchQuery) -> SearchResult:
-        with translated():
+        with answered():
             text = await self._client.field_caps(index=self._name, fields="*", types="text")
             answer = await self._client.search(
                 index=self._name,
@@ -101,7 +101,7 @@ class ElasticsearchIndex:
     async def count(self, source: str, generation: int | None = None) -> int:
         index = self._name if generation is None else self._admin.index(generation)
         of_source = {"term": {f"{META}.source": source}}
-        with translated():
+        with answered():
             answer = await self._client.count(
                 index=index, query={"bool": {"filter": [LIVE_ONLY, of_source]}}
             )
