@@ -137,7 +137,7 @@ class MemoryQueue:
             return QueueDepth(
                 inbox=len(broker.inbox),
                 ready=sum(map(len, lines)),
-                delayed=broker.delayed_count(),
+                delayed=len(broker.delayed),
                 leased=len(broker.leased),
                 dead=len(broker.dead),
                 oldest_ready_age_seconds=self._clock.wall() - min(heads) if heads else None,

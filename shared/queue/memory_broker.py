@@ -67,7 +67,8 @@ class MemoryBroker:
         self.dedup: dict[str, str] = {}
         self.kinds: dict[str, tuple[str, float]] = {}
         """Consumer -> its worker kind, and until when it counts as alive."""
-        self._delayed: list[tuple[float, int, Entry]] = []
+        self.delayed: list[tuple[float, int, Entry]] = []
+        """Heap by due time."""
         self._serial = count(1)
 
     def publish(self, job: Job, now: float) -> bool:
@@ -98,7 +99,7 @@ class MemoryBroker:
 
     def delay(self, entry: Entry, until: float) -> None:
         """Let an entry wait for its time."""
-        heapq.heappush(self._delayed, (until, next(self._serial), entry))
+        heapq.heappush(self.delayed, (until, next(self._serial), entry))
         self.tell()
 
     def may_wait(self, entry: Entry) -> bool:
@@ -166,8 +167,8 @@ class MemoryBroker:
             else:
                 self.may_wait(entry)
                 self.put(entry, in_front=True)
-        while self._delayed and self._delayed[0][0] <= now:
-            entry = heapq.heappop(self._delayed)[2]
+        while self.delayed and self.delayed[0][0] <= now:
+            entry = heapq.heappop(self.delayed)[2]
             entry.ready_at = now
             self.put(entry, in_front=False)
 
@@ -192,10 +193,6 @@ class MemoryBroker:
         if self.inbox or any(self.ready.values()):
             return 0.0
         times = [each.lease_until for each in self.leased.values()]
-        if self._delayed:
-            times.append(self._delayed[0][0])
+        if self.delayed:
+            times.append(self.delayed[0][0])
         return max(0.0, min(times) - now) if times else None
-
-    def delayed_count(self) -> int:
-        """How many wait for their time."""
-        return len(self._delayed)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import structlog
-
 from shared.clock import Clock, SystemClock
 from shared.errors import WorkerSuiteError
+from shared.observability.logs import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Renew = Callable[[Sequence[str]], Collection[str]]
 """Renews the leases of these tokens; returns those that are lost."""

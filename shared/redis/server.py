@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import msgspec
 import redis.asyncio
-import structlog
 
 from shared.errors import DependencyError
+from shared.observability.logs import get_logger
 from shared.redis.client import address_of
 from shared.redis.faults import translated
 
@@ -18,7 +18,7 @@ OLDEST_VERSION = (6, 2)
 
 INCARNATION_KEY = "worker-suite:incarnation"
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ServerState(msgspec.Struct, frozen=True):

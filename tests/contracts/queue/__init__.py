@@ -1,0 +1,1 @@
+"""The conformance suite of the queue port: core promises, and every capability that is claimed."""

@@ -1,0 +1,163 @@
+"""One queue under test: consumers on it, and a hand on its time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import redis.asyncio
+
+from shared.jobs import Delivery, Job, Priority
+from shared.queue.memory import MemoryQueue
+from shared.queue.memory_admin import MemoryQueueAdmin
+from shared.queue.memory_broker import MemoryBroker
+from shared.queue.message import decode_message
+from shared.queue.port import InboxDecoder, Queue, QueueAdmin, QueueSettings
+from shared.queue.redis.admin import RedisQueueAdmin
+from shared.queue.redis.keys import keys_of
+from shared.queue.redis.queue import RedisQueue
+from shared.redis.client import connect
+from shared.verdicts import Settlement, Verdict
+
+
+class Harness(ABC):
+    """Makes consumers of one queue, and lets time pass for it."""
+
+    def __init__(self) -> None:
+        self.settings = QueueSettings(name=f"jobs-{uuid4().hex[:8]}")
+        self._open = AsyncExitStack()
+
+    async def consumer(
+        self,
+        kind: str = "tester",
+        *,
+        settings: QueueSettings | None = None,
+        decoder: InboxDecoder = decode_message,
+    ) -> Queue:
+        """Return an opened queue with a consumer name of its own; closed at the end."""
+        queue = self.queue(settings or self.settings, decoder)
+        self._open.push_async_callback(queue.close)
+        await queue.open(kind, ["job"])
+        return queue
+
+    async def close(self) -> None:
+        """Close everything that was opened."""
+        await self._open.aclose()
+
+    @abstractmethod
+    def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue: ...
+
+    @abstractmethod
+    def admin(self) -> QueueAdmin: ...
+
+    @abstractmethod
+    async def push(self, *messages: bytes) -> None:
+        """Push to the inbox, as a program in another language does, one after the other."""
+
+    @abstractmethod
+    async def expire_leases(self) -> None:
+        """Let every lease that is held now end."""
+
+    @abstractmethod
+    async def ripen(self) -> None:
+        """Let the time of every delayed job come."""
+
+
+class MemoryHarness(Harness):
+    """The adapter in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker = MemoryBroker()
+
+    def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue:
+        return MemoryQueue(settings, self.broker, decoder=decoder)
+
+    def admin(self) -> QueueAdmin:
+        return MemoryQueueAdmin(self.broker)
+
+    async def push(self, *messages: bytes) -> None:
+        for message in messages:
+            self.broker.push(message)
+
+    async def expire_leases(self) -> None:
+        for entry in self.broker.leased.values():
+            entry.lease_until = 0.0
+
+    async def ripen(self) -> None:
+        self.broker.delayed[:] = [(0.0, serial, each) for _, serial, each in self.broker.delayed]
+
+
+class RedisHarness(Harness):
+    """The adapter on a real server; time passes by moving scores into the past."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.keys = keys_of(self.settings.name)
+        self.client: redis.asyncio.Redis = connect(url)
+        self._open.push_async_callback(self.client.aclose)
+
+    def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue:
+        return RedisQueue(settings, self.url, decoder=decoder)
+
+    def admin(self) -> QueueAdmin:
+        admin = RedisQueueAdmin(self.settings, self.url)
+        self._open.push_async_callback(admin.close)
+        return admin
+
+    async def push(self, *messages: bytes) -> None:
+        await self.client.lpush(self.settings.name, *messages)
+
+    async def expire_leases(self) -> None:
+        await self._into_the_past(self.keys.leases)
+
+    async def ripen(self) -> None:
+        await self._into_the_past(self.keys.delayed)
+
+    async def _into_the_past(self, sorted_set: str) -> None:
+        members = await self.client.zrange(sorted_set, 0, -1)
+        if members:
+            await self.client.zadd(sorted_set, {member: at for at, member in enumerate(members)})
+
+
+def job(
+    key: str = "",
+    *,
+    payload: bytes = b"{}",
+    priority: Priority = Priority.NORMAL,
+    delay: float = 0.0,
+    dedup: str = "",
+) -> Job:
+    """Return a job, by default with a key of its own."""
+    return Job(
+        type="job",
+        key=key or uuid4().hex,
+        payload=payload,
+        priority=priority,
+        delay_seconds=delay,
+        dedup_key=dedup,
+    )
+
+
+async def claim(queue: Queue, want: int = 10) -> Sequence[Delivery]:
+    """Claim without settling anything."""
+    return (await queue.exchange([], want)).deliveries
+
+
+async def claim_one(queue: Queue) -> Delivery:
+    """Claim exactly one job."""
+    (delivery,) = await claim(queue, 1)
+    return delivery
+
+
+async def settle(queue: Queue, delivery: Delivery, verdict: Verdict) -> Sequence[str]:
+    """Settle one delivery; return what was refused."""
+    return (await queue.exchange([Settlement(delivery, verdict)], 0)).refused
+
+
+def keys(deliveries: Sequence[Delivery]) -> list[str]:
+    """Return the keys of the jobs that were handed out, in order."""
+    return [each.job.key for each in deliveries]

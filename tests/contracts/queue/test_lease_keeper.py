@@ -1,0 +1,91 @@
+"""Leases renewed beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from concurrent.futures import Future
+
+import pytest
+
+from shared.queue.port import Queue, QueueSettings
+from shared.verdicts import Done
+from tests.contracts.queue.harness import Harness, claim, claim_one, job, settle
+
+LEASE = 0.6
+
+
+@pytest.fixture
+async def short(harness: Harness) -> Queue:
+    """A consumer whose leases are short."""
+    return await harness.consumer(
+        settings=QueueSettings(name=harness.settings.name, lease_seconds=LEASE)
+    )
+
+
+async def test_a_lease_is_kept_while_the_loop_is_blocked(
+    short: Queue, other: Queue, harness: Harness
+) -> None:
+    await short.publish([job("a")])
+    delivery = await claim_one(short)
+    lost: list[str] = []
+    keeper = short.lease_keeper()
+    keeper.start({delivery.token: time.monotonic() + 60}, lost.extend)
+    time.sleep(2.5 * LEASE)  # the loop does nothing at all
+    assert not await claim(other)
+    assert not await settle(short, delivery, Done())
+    keeper.stop()
+    assert not lost
+
+
+async def test_a_lease_is_renewed_only_until_its_time(short: Queue, other: Queue) -> None:
+    await short.publish([job("a")])
+    delivery = await claim_one(short)
+    keeper = short.lease_keeper()
+    keeper.start({delivery.token: time.monotonic() + LEASE}, lambda _: None)
+    async with asyncio.timeout(10):
+        while not (again := await claim(other)):
+            await other.wait(0.1)
+    keeper.stop()
+    assert again[0].crashes == 1
+
+
+async def test_the_keeper_tells_which_leases_are_lost(
+    short: Queue, other: Queue, harness: Harness
+) -> None:
+    await short.publish([job("a"), job("b")])
+    gone = await claim_one(short)
+    await harness.expire_leases()
+    await claim(other, 1)
+    kept = await claim_one(short)
+    told: Future[Collection[str]] = Future()
+    keeper = short.lease_keeper()
+    held = {each.token: time.monotonic() + 60 for each in (gone, kept)}
+    keeper.start(held, lambda lost: told.done() or told.set_result(lost))
+    lost = await asyncio.wait_for(asyncio.wrap_future(told), 10)
+    keeper.stop()
+    assert list(lost) == [gone.token]
+
+
+async def test_what_is_held_may_change_while_the_keeper_runs(short: Queue, other: Queue) -> None:
+    held: dict[str, float] = {}
+    keeper = short.lease_keeper()
+    keeper.start(held, lambda _: None)
+    await short.publish([job("a")])
+    delivery = await claim_one(short)
+    held[delivery.token] = time.monotonic() + 60
+    time.sleep(2.5 * LEASE)  # the loop does nothing at all
+    assert not await claim(other)
+    keeper.stop()
+
+
+async def test_a_stopped_keeper_renews_nothing(short: Queue, other: Queue) -> None:
+    await short.publish([job("a")])
+    delivery = await claim_one(short)
+    keeper = short.lease_keeper()
+    keeper.start({delivery.token: time.monotonic() + 60}, lambda _: None)
+    keeper.stop()
+    async with asyncio.timeout(10):
+        while not await claim(other):
+            await other.wait(0.1)

@@ -1,0 +1,166 @@
+"""Publishing, claiming, order, priority, delay and deduplication."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.jobs import Job, Priority
+from shared.queue.port import Published, Queue
+from shared.verdicts import Done, Retry, Snooze
+from tests.contracts.queue.harness import Harness, claim, claim_one, job, keys, settle
+
+
+async def test_a_job_arrives_as_it_was_published(queue: Queue) -> None:
+    sent = Job(
+        type="index_document",
+        payload=b'{"text": "\xc3\xa4 \\u0000", "n": [1, 2]}',
+        id="user's id: 7",
+        key="a:key:with:colons\nand\x00more",
+        priority=Priority.HIGH,
+        dedup_key="d\xe9dup",
+    )
+    await queue.publish([sent])
+
+    delivery = await claim_one(queue)
+
+    assert delivery.job == sent
+    assert (delivery.attempt, delivery.crashes) == (1, 0)
+    assert 0 <= delivery.age_seconds < 30
+
+
+async def test_a_payload_need_not_be_text(queue: Queue) -> None:
+    await queue.publish([job(payload=bytes(range(256)) * 100)])
+    assert (await claim_one(queue)).job.payload == bytes(range(256)) * 100
+
+
+async def test_jobs_are_claimed_in_the_order_of_publishing(queue: Queue) -> None:
+    await queue.publish([job("a"), job("b")])
+    await queue.publish([job("c")])
+    assert keys(await claim(queue, 2)) == ["a", "b"]
+    assert keys(await claim(queue, 2)) == ["c"]
+
+
+async def test_no_more_is_claimed_than_wanted(queue: Queue) -> None:
+    await queue.publish([job() for _ in range(5)])
+    assert len(await claim(queue, 0)) == 0
+    assert len(await claim(queue, 3)) == 3
+
+
+async def test_a_claimed_job_is_claimed_by_nobody_else(queue: Queue, other: Queue) -> None:
+    await queue.publish([job(str(n)) for n in range(20)])
+    first, second = await claim(queue, 12), await claim(other, 12)
+    assert sorted(keys(first) + keys(second)) == sorted(map(str, range(20)))
+
+
+async def test_the_same_key_is_stored_once(queue: Queue) -> None:
+    once = job("same")
+    assert await queue.publish([once]) == Published(1, 0)
+    assert await queue.publish([once, job("new")]) == Published(1, 1)
+    first = await claim_one(queue)
+    assert await queue.publish([once]) == Published(0, 1), "also while it is being worked on"
+    await settle(queue, first, Done())
+    assert keys(await claim(queue)) == ["new"]
+
+
+async def test_jobs_without_a_key_are_jobs_of_their_own(queue: Queue) -> None:
+    assert await queue.publish([Job(type="job"), Job(type="job")]) == Published(2, 0)
+    first, second = await claim(queue, 2)
+    assert first.job.key != second.job.key
+
+
+async def test_thousands_are_published_and_claimed_at_once(queue: Queue) -> None:
+    sent = [str(n) for n in range(3500)]
+    assert (await queue.publish([job(key) for key in sent])).accepted == 3500
+    got: list[str] = []
+    while deliveries := await claim(queue, 5000):
+        got += keys(deliveries)
+    assert got == sent
+
+
+async def test_a_lower_priority_number_is_claimed_first(queue: Queue) -> None:
+    assert queue.capabilities.priority
+    order = [Priority.LOW, Priority.NORMAL, Priority.HIGH]
+    await queue.publish([job(each.name, priority=each) for each in order])
+    assert keys(await claim(queue)) == ["HIGH", "NORMAL", "LOW"]
+
+
+async def test_a_delayed_job_waits_for_its_time(queue: Queue, harness: Harness) -> None:
+    await queue.publish([job("later", delay=60.0), job("now")])
+    answer = await queue.exchange([], 10)
+    assert keys(answer.deliveries) == ["now"]
+    assert (await queue.depth()).delayed == 1
+    await harness.ripen()
+    assert keys(await claim(queue)) == ["later"]
+
+
+async def test_the_next_due_time_is_known(queue: Queue) -> None:
+    assert (await queue.exchange([], 1)).next_due_seconds is None
+    await queue.publish([job(delay=20.0)])
+    due = (await queue.exchange([], 1)).next_due_seconds
+    assert due is not None
+    assert 15 < due <= 20
+    await queue.publish([job(), job()])
+    assert (await queue.exchange([], 1)).next_due_seconds == 0
+
+
+async def test_while_a_twin_waits_a_job_is_a_duplicate(queue: Queue) -> None:
+    assert queue.capabilities.deduplication
+    assert await queue.publish([job("a", dedup="doc-1")]) == Published(1, 0)
+    assert await queue.publish([job("b", dedup="doc-1")]) == Published(0, 1)
+    assert await queue.publish([job("c", dedup="doc-2"), job("d")]) == Published(2, 0)
+    assert keys(await claim(queue)) == ["a", "c", "d"]
+
+
+async def test_the_deduplication_key_is_let_go_in_the_claim(queue: Queue) -> None:
+    await queue.publish([job("a", dedup="doc-1")])
+    running = await claim_one(queue)
+    assert await queue.publish([job("b", dedup="doc-1")]) == Published(1, 0)
+    await settle(queue, running, Done())
+    assert await queue.publish([job("c", dedup="doc-1")]) == Published(0, 1), "b still waits"
+    assert keys(await claim(queue)) == ["b"]
+
+
+@pytest.mark.parametrize("verdict", [Retry("again", after=60.0), Snooze(60.0)])
+async def test_a_retry_that_meets_a_waiting_twin_merges_with_it(
+    queue: Queue, harness: Harness, verdict: Retry | Snooze
+) -> None:
+    await queue.publish([job("a", dedup="doc-1")])
+    running = await claim_one(queue)
+    await queue.publish([job("b", dedup="doc-1")])
+    assert not await settle(queue, running, verdict)
+    await harness.ripen()
+    assert keys(await claim(queue)) == ["b"]
+    assert await queue.publish([job("a", dedup="doc-1")]) == Published(1, 0), "a has gone"
+
+
+async def test_a_retry_without_a_twin_covers_its_key_again(queue: Queue) -> None:
+    await queue.publish([job("a", dedup="doc-1")])
+    await settle(queue, await claim_one(queue), Retry("again", after=60.0))
+    assert await queue.publish([job("b", dedup="doc-1")]) == Published(0, 1)
+
+
+async def test_depth_tells_what_waits_where(queue: Queue, harness: Harness) -> None:
+    await queue.publish([job(), job(), job(), job(delay=60.0)])
+    await claim(queue, 1)
+    await harness.push(b'{"type": "job"}')
+    depth = await queue.depth()
+    found = (depth.inbox, depth.ready, depth.delayed, depth.leased, depth.dead)
+    assert found == (1, 2, 1, 1, 0)
+    assert queue.capabilities.oldest_ready_age
+    assert depth.oldest_ready_age_seconds is not None
+    assert 0 <= depth.oldest_ready_age_seconds < 30
+
+
+async def test_nothing_ready_has_no_age(queue: Queue) -> None:
+    await queue.publish([job(delay=60.0)])
+    assert (await queue.depth()).oldest_ready_age_seconds is None
+
+
+async def test_age_counts_from_when_a_job_became_ready(queue: Queue, harness: Harness) -> None:
+    await queue.publish([job("a"), job("b", delay=3000.0)])
+    await claim(queue, 1)
+    await harness.ripen()
+    await queue.exchange([], 0)
+    age = (await queue.depth()).oldest_ready_age_seconds
+    assert age is not None
+    assert 0 <= age < 30

@@ -1,0 +1,129 @@
+"""Wake-ups: none is missed, none claims anything, all can be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from shared.queue.port import Queue
+from shared.verdicts import HandBack, Retry, Settlement
+from tests.contracts.queue.harness import Harness, claim, claim_one, job, keys, settle
+
+
+async def next_job(queue: Queue) -> str:
+    """Wait and claim until there is a job, as a pool does."""
+    while not (deliveries := await claim(queue, 1)):
+        await queue.wait(30.0)
+    return deliveries[0].job.key
+
+
+async def asleep(queue: Queue) -> asyncio.Task[str]:
+    """Start a consumer that waits, and return when it has surely begun to."""
+    task = asyncio.create_task(next_job(queue))
+    await asyncio.wait([task], timeout=0.1)
+    assert not task.done()
+    return task
+
+
+async def test_a_publish_wakes_a_waiting_consumer(queue: Queue, other: Queue) -> None:
+    task = await asleep(queue)
+    await other.publish([job("a")])
+    async with asyncio.timeout(0.8):
+        assert await task == "a"
+
+
+async def test_a_message_of_the_inbox_wakes_a_waiting_consumer(
+    queue: Queue, harness: Harness
+) -> None:
+    task = await asleep(queue)
+    await harness.push(b'{"type":"job"}')
+    async with asyncio.timeout(0.8):
+        await task
+
+
+@pytest.mark.parametrize("verdict", [HandBack(), Retry("at once", 0.0)])
+async def test_work_that_comes_back_wakes_a_waiting_consumer(
+    queue: Queue, other: Queue, verdict: HandBack | Retry
+) -> None:
+    await other.publish([job("a")])
+    held = await claim_one(other)
+    task = await asleep(queue)
+    await settle(other, held, verdict)
+    async with asyncio.timeout(0.8):
+        assert await task == "a"
+
+
+async def test_each_of_many_waiting_consumers_gets_its_share(harness: Harness) -> None:
+    queues = [await harness.consumer() for _ in range(4)]
+    tasks = [await asleep(each) for each in queues]
+    await queues[0].publish([job(str(n)) for n in range(2)])
+    await harness.push(*[b'{"type":"job"}'] * 2)
+    async with asyncio.timeout(0.9):
+        await asyncio.gather(*tasks)
+
+
+async def test_a_delayed_job_published_later_ends_a_longer_wait(queue: Queue, other: Queue) -> None:
+    task = await asleep(queue)
+    await other.publish([job("a", delay=0.3)])
+    async with asyncio.timeout(0.9):
+        assert await task == "a"
+
+
+async def test_a_wait_ends_when_the_next_job_is_due(queue: Queue) -> None:
+    await queue.publish([job("a", delay=0.2)])
+    assert not await claim(queue)
+    started = time.monotonic()
+    await queue.wait(30.0)
+    while not await claim(queue):
+        await queue.wait(30.0)
+    assert time.monotonic() - started < 0.8
+
+
+async def test_a_wait_claims_nothing(queue: Queue, other: Queue, harness: Harness) -> None:
+    await harness.push(b'{"type":"job","id":"1"}')
+    await queue.wait(1.0)
+    assert (await queue.depth()).inbox == 1
+    assert [each.job.id for each in await claim(other)] == ["1"]
+
+
+async def test_a_wait_ends_after_its_timeout(queue: Queue) -> None:
+    started = time.monotonic()
+    await queue.wait(0.1)
+    assert 0.05 < time.monotonic() - started < 0.9
+
+
+async def test_a_cancelled_wait_swallows_no_wake_up(queue: Queue, other: Queue) -> None:
+    for number in range(20):
+        cancelled = asyncio.create_task(queue.wait(30.0))
+        await asyncio.wait([cancelled], timeout=0.001 * (number % 5))
+        cancelled.cancel()
+        task = await asleep(other)
+        await queue.publish([job(str(number))])
+        async with asyncio.timeout(0.8):
+            assert await task == str(number)
+        await asyncio.wait([cancelled])
+
+
+async def test_an_idle_queue_answers_quickly(queue: Queue, other: Queue) -> None:
+    """From publish to claim, p99 well under what people notice."""
+    times = []
+    for number in range(200):
+        task = asyncio.create_task(next_job(queue))
+        await asyncio.sleep(0.002)
+        started = time.perf_counter()
+        await other.publish([job(str(number))])
+        await task
+        times.append(time.perf_counter() - started)
+    assert sorted(times)[int(len(times) * 0.99)] < 0.1
+
+
+async def test_handing_back_while_another_waits_loses_nothing(queue: Queue, other: Queue) -> None:
+    await queue.publish([job(str(n)) for n in range(10)])
+    held = await claim(queue, 10)
+    task = await asleep(other)
+    await queue.exchange([Settlement(each, HandBack()) for each in held], 0)
+    async with asyncio.timeout(0.8):
+        assert await task == "0"
+    assert keys(await claim(other, 20)) == [str(n) for n in range(1, 10)]
