@@ -26,10 +26,13 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         port: int,
+        ready: str = "/health/ready",
     ) -> None:
+        """`port` is the program's own; a GET of `ready` on it says whether it can work."""
         self.name = name
         self.log = log
         self.port = port
+        self._ready = ready
         self._command = [*as_child([]), *command]
         self._environment = dict(environment)
         self._process: asyncio.subprocess.Process | None = None
@@ -74,9 +77,9 @@ class Child:
             self._process.kill()
             return await self._process.wait()
 
-    async def answers(self, path: str) -> bool:
-        """Whether a GET of this path on the program's own port is answered with 200."""
-        return await asyncio.to_thread(_answers, f"http://{LOOPBACK}:{self.port}{path}")
+    async def is_ready(self) -> bool:
+        """Whether the program says, on its own port, that it can work."""
+        return await asyncio.to_thread(_answers, f"http://{LOOPBACK}:{self.port}{self._ready}")
 
     def end_of_log(self) -> str:
         """Return the last lines of the log, to show why a start failed."""

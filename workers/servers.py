@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shlex
 from pathlib import Path
 from typing import IO
@@ -62,14 +63,21 @@ class Servers:
             self._lock.close()
 
     def environment(self) -> dict[str, str]:
-        """Return what the workers' environment must say to find these servers."""
+        """Return what the workers' environment must say to find these servers.
+
+        Domain packs in the data directory are used when DOMAIN_PACKS names no others.
+        """
         found = {}
         if self._valkey is not None:
             found["REDIS_URL"] = self._valkey.url
         if self._postgres is not None:
             found["DATABASE_URL"] = self._postgres.url
         if not self._settings.elasticsearch_url:
+            found["SEARCH_BACKEND"] = "tantivy"
             found["TANTIVY_DIR"] = str(self._directory / "tantivy")
+        packs = self._directory / "packs"
+        if packs.is_dir() and not os.environ.get("DOMAIN_PACKS"):
+            found["DOMAIN_PACKS"] = str(packs)
         return found
 
     def write_environment(self) -> Path:

@@ -105,7 +105,7 @@ def _worker(kind: str, port: int, settings: SuiteSettings, environment: Mapping[
 
 
 async def _ready(child: Child, deadline: float) -> bool:
-    if await child.answers("/health/ready"):
+    if await child.is_ready():
         return True
     if not child.running:
         raise _failed(child, _ended(child, await child.wait()))

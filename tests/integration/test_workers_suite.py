@@ -59,7 +59,7 @@ async def test_all_are_ready_after_start_and_stop_in_order(
     suite = Suite([program(name, HEALTHY) for name in ("first", "second", "third")], tell=print)
 
     await suite.start(30, asyncio.Event())
-    assert all([await child.answers("/health/ready") for child in suite.children])
+    assert all([await child.is_ready() for child in suite.children])
 
     await suite.stop(10)
     assert (tmp_path / "order").read_text().split() == ["first", "second", "third"]
@@ -85,7 +85,7 @@ async def test_one_that_is_killed_starts_again(program: Program) -> None:
     os.kill(first, signal.SIGKILL)
     assert "killed ended with exit code -9" in await told.get()
     async with asyncio.timeout(30):
-        while child.pid == first or not await child.answers("/health/ready"):
+        while child.pid == first or not await child.is_ready():
             await asyncio.sleep(0.02)
 
     stop.set()

@@ -1,0 +1,39 @@
+"""Builds what the `workers` command itself talks to; the only place here that chooses adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from indexer.search.factory import create_index
+from indexer.search.port import SearchIndex
+from indexer.settings import IndexerSettings
+from shared.config import load
+from shared.postgres.database import PostgresDatabase
+from shared.queue.factory import create_queue
+from shared.queue.port import QueueSettings
+from workers.progress import Observer
+
+
+@asynccontextmanager
+async def open_observer(
+    environment: Mapping[str, str],
+) -> AsyncIterator[tuple[Observer, SearchIndex]]:
+    """Connect to the servers of workers that run with this environment on top of ours."""
+    environ = {**os.environ, **environment}
+    settings = load(IndexerSettings, flags={}, environ=environ).settings
+    connection = await PostgresDatabase(settings.database_url).dedicated_connection()
+    queue = create_queue(QueueSettings(name=settings.queue_key), settings.redis())
+    index = create_index(settings, on_bulk=_unwatched)
+    try:
+        await index.open()
+        yield Observer(connection, queue, index), index
+    finally:
+        await index.close()
+        await queue.close()
+        await connection.close()
+
+
+def _unwatched(_bytes: int, _seconds: float) -> None:
+    """Nothing is written from here."""
