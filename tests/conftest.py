@@ -27,6 +27,8 @@ from tests.services.environment import is_setting
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
+pytest_plugins = ("tests.services.no_skips",)
+
 Server = TypeVar("Server", Redis, Postgres, Elasticsearch)
 _database_numbers = itertools.count()
 
