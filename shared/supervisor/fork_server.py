@@ -105,9 +105,9 @@ class ForkServer:
         self, target: str, *, limits: ChildLimits = NO_LIMITS, can_fork: bool = False
     ) -> Child:
         """Fork a child that calls `target(channel)`, or `target(channel, fork_server)` when it
-        `can_fork`.
+        `can_fork`. A target that cannot be imported ends with status 1 and a traceback.
 
-        Raises DependencyError when there is no such target or the fork server is gone.
+        Raises DependencyError when no process can be forked or the fork server is gone.
         """
         self._listen()
         ours, theirs = socket.socketpair()

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
+import uvloop
+
+from shared.observability import logs
+from shared.observability.health import HealthServer
 from shared.observability.metrics import MetricsTable
 from shared.settings import WorkerSettings
+from shared.supervisor.fork_server import ForkServer
+from shared.supervisor.heartbeat import ProcessMetrics
 from shared.supervisor.parts import Build, ProcessContext, Service, WorkerParts
+from shared.supervisor.process import WorkerProcess, exit_code_of
+from shared.supervisor.routes import metrics_routes
+from shared.supervisor.signals import stop_on_signals
 
 __all__ = ["Build", "ProcessContext", "Service", "WorkerParts", "run_worker"]
+
+log = logs.get_logger(__name__)
 
 
 def run_worker(
@@ -26,6 +42,123 @@ def run_worker(
     `preload` names modules that helper processes need; the fork server imports them once.
 
     SIGTERM or SIGINT: stop claiming, drain up to `settings.grace_seconds`, return 0. A second
-    signal ends the process at once. Errors of the suite are printed and return their exit code.
+    signal ends the process at once. Errors of the suite are logged and return their exit code.
     """
-    raise NotImplementedError
+    _configure_logs(kind, settings, 0)
+    metrics = ProcessMetrics(table)
+    table.seal(settings.processes)
+    worker = _Worker(kind, settings, table, metrics, build)
+    if settings.processes == 1:
+        fork_server = ForkServer.start(preload=preload)
+        return run_to_exit_code(worker.run_alone(fork_server))
+
+    from shared.supervisor.group import Group
+
+    targets = {_name(i): worker.member(i) for i in range(settings.processes)}
+    fork_server = ForkServer.start(targets, preload=preload)
+    return run_to_exit_code(Group(settings, table, metrics, fork_server).run(list(targets)))
+
+
+def run_to_exit_code(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` on uvloop; what it raises is told and becomes its exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(main)
+        except Exception as error:  # noqa: BLE001 - the last place that can say what happened
+            return exit_code_of(error)
+
+
+class _Worker:
+    """What both ways of running have in common."""
+
+    def __init__(
+        self,
+        kind: str,
+        settings: WorkerSettings,
+        table: MetricsTable,
+        metrics: ProcessMetrics,
+        build: Build,
+    ) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._table = table
+        self._metrics = metrics
+        self._build = build
+
+    async def run_alone(self, fork_server: ForkServer) -> int:
+        """Run in this process, with a port of its own."""
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        self._table.bind(0)
+        process = self._process(0, fork_server)
+        routes = metrics_routes(self._table, self._metrics) | process.routes()
+        server = HealthServer(routes)
+        await server.listen(self._settings.metrics_host, self._settings.metrics_port)
+        beating = asyncio.create_task(self._metrics.run())
+        log.info("listening", host=self._settings.metrics_host, port=server.port)
+        try:
+            return await process.run(stop)
+        finally:
+            beating.cancel()
+            server.close()
+
+    def member(self, index: int) -> Member:
+        """Return what process `index` of a group does; it is called right after the fork."""
+        return Member(self, index)
+
+    async def run_in_group(self, index: int, channel: socket.socket, server: ForkServer) -> int:
+        """Run under a supervisor, which speaks through `channel`."""
+        from shared.supervisor.member_channel import MemberChannel
+
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Init systems signal a whole group; only the supervisor counts signals.
+            loop.add_signal_handler(number, stop.set)
+        _configure_logs(self._kind, self._settings, index)
+        self._table.bind(index)
+        process = self._process(index, server)
+        supervisor = MemberChannel(channel, HealthServer(process.routes()), stop)
+        beating = asyncio.create_task(self._metrics.run())
+        telling = asyncio.create_task(supervisor.tell_ready(process.ready))
+        try:
+            return await process.run(stop)
+        finally:
+            beating.cancel()
+            telling.cancel()
+            supervisor.close()
+
+    def _process(self, index: int, fork_server: ForkServer) -> WorkerProcess:
+        context = ProcessContext(
+            index=index,
+            count=self._settings.processes,
+            worker_id=_worker_id(index),
+            fork_server=fork_server,
+        )
+        return WorkerProcess(context, self._build)
+
+
+class Member:
+    """A target of the fork server: one process of a group."""
+
+    def __init__(self, worker: _Worker, index: int) -> None:
+        self._worker = worker
+        self._index = index
+
+    def __call__(self, channel: socket.socket, fork_server: ForkServer) -> int:
+        """Run the worker process; called in the new process."""
+        return run_to_exit_code(self._worker.run_in_group(self._index, channel, fork_server))
+
+
+def _configure_logs(kind: str, settings: WorkerSettings, index: int) -> None:
+    logs.configure(
+        settings.log_level, settings.log_format, worker=kind, worker_id=_worker_id(index)
+    )
+
+
+def _worker_id(index: int) -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{index}"
+
+
+def _name(index: int) -> str:
+    return f"worker-{index}"

@@ -1,0 +1,96 @@
+"""A worker as its users run one, for the tests of the supervisor: `python -m ... [flags]`.
+
+Its jobs sleep, write a line to LEDGER when they end, and can be told to misbehave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from shared.config import load
+from shared.errors import DependencyError
+from shared.jobs import new_job
+from shared.observability.metrics import MetricsTable
+from shared.pool.processor import Execution
+from shared.pool.retry_policy import RetryPolicy
+from shared.pool.worker_pool import PoolMetrics, PoolSettings, WorkerPool
+from shared.queue.memory import MemoryQueue, shared_broker
+from shared.queue.port import QueueSettings
+from shared.settings import WorkerSettings
+from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
+from shared.verdicts import Done
+
+
+class Nap(msgspec.Struct):
+    seconds: float
+    name: str
+
+
+class NapProcessor:
+    job_type = "nap"
+    payload_type = Nap
+    timeout_seconds = 30.0
+    retry = RetryPolicy()
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+
+    async def process(self, execution: Execution[Nap]) -> Done:
+        nap = execution.payload
+        _write(f"started {nap.name} {self._index} {os.getpid()}")
+        await asyncio.sleep(nap.seconds)
+        _write(f"ended {nap.name} {self._index} {os.getpid()}")
+        return Done()
+
+
+def echo(channel) -> None:  # type: ignore[no-untyped-def]
+    """A helper process."""
+    while data := channel.recv(100):
+        channel.sendall(data.upper())
+
+
+def _write(line: str) -> None:
+    with Path(os.environ["LEDGER"]).open("a") as ledger:
+        ledger.write(line + "\n")
+
+
+def main() -> int:
+    settings = load(WorkerSettings, flags={}, environ=os.environ).settings
+    table = MetricsTable()
+    metrics = PoolMetrics(table, ["nap"])
+
+    async def build(context: ProcessContext) -> WorkerParts:
+        if os.environ.get("BREAK") == "build":
+            raise DependencyError("the database is not there")
+        queue = MemoryQueue(QueueSettings(name="naps"), shared_broker("naps"))
+        await queue.open("test", ["nap"])
+        for word in os.environ.get("NAPS", "").split():
+            await queue.publish([new_job("nap", Nap(float(word), f"{context.index}:{word}"))])
+        helper = await context.fork_server.spawn("tests.integration.supervised_program:echo")
+        _write(f"helper {context.index} {helper.pid}")
+        pool_settings = PoolSettings(workers=settings.workers, grace_seconds=settings.grace_seconds)
+        pool = WorkerPool(
+            queue, [NapProcessor(context.index)], settings=pool_settings, metrics=metrics
+        )
+        _write(f"built {context.index} {os.getpid()}")
+
+        async def probe() -> None:
+            if Path(os.environ["LEDGER"] + ".unready").exists():
+                raise ConnectionRefusedError("queue away")
+
+        async def close() -> None:
+            depth = await queue.depth()
+            _write(f"closed {context.index} ready={depth.ready} leased={depth.leased}")
+
+        return WorkerParts(pools=[pool], probes={"queue": probe}, close=close)
+
+    return run_worker("test", settings, table, build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
