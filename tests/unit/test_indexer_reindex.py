@@ -1,0 +1,196 @@
+"""Reindex and verify, on the in-memory adapters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from indexer.generations import roll_back
+from indexer.reconcile import Reconciled, Reconciler
+from indexer.reindex import PAGE, Reindex
+from indexer.search.port import IndexWrite, Outcome, SearchQuery, WriteOutcome
+from indexer.search.tantivy.engine import TantivyEngine
+from indexer.verify import verify
+from shared.documents.memory import MemoryDocumentStore
+from shared.documents.port import DocumentWrite
+from shared.errors import ConfigError, DependencyError
+from shared.postgres.memory import MemoryDatabase
+
+
+class InterruptedIndex(TantivyEngine):
+    """Does something of the test's in the middle of a backfill, once."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.refuse = ""
+        self.answers: list[Outcome] = []
+
+    async def write_generation(
+        self, number: int, batch: Sequence[IndexWrite]
+    ) -> Sequence[WriteOutcome]:
+        if self.answers:
+            return [WriteOutcome(self.answers.pop(0), "planted")] * len(batch)
+        taken = [write for write in batch if write.key.id != self.refuse]
+        written = iter(await super().write_generation(number, taken))
+        return [
+            WriteOutcome(Outcome.REFUSED, "planted") if write.key.id == self.refuse
+            else next(written)
+            for write in batch
+        ]  # fmt: skip
+
+
+class World:
+    """A store and an index, in step or not."""
+
+    def __init__(self) -> None:
+        self.database = MemoryDatabase()
+        self.store = MemoryDocumentStore(self.database)
+        self.index = InterruptedIndex()
+        self.progress: list[int] = []
+
+    def reindex(self) -> Reindex:
+        return Reindex(self.store, self.index, self.progress.append)
+
+    async def put(self, *names: str) -> None:
+        async with self.database.transaction() as tx:
+            writes = [DocumentWrite(name, b'{"title":"plum"}', b"h") for name in names]
+            await self.store.put(tx, writes)
+
+    async def reconcile(self, *names: str) -> dict[str, Reconciled]:
+        return await Reconciler(self.store, self.index).reconcile("documents", names)
+
+    async def live(self) -> int:
+        return next(g.number for g in await self.index.generations() if g.live)
+
+    async def hits(self) -> int:
+        return (await self.index.search(SearchQuery(text="plum"))).total
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.index.open()
+    yield world
+    await world.index.close()
+
+
+async def test_the_next_generation_gets_every_document_and_is_searched(world: World) -> None:
+    await world.put(*(f"d{n}" for n in range(2 * PAGE + 7)))
+    report = await world.reindex().run(keep_old=True)
+    assert report.swapped
+    assert (report.generation, report.documents, report.dropped) == (2, 2 * PAGE + 7, [])
+    assert sum(world.progress) == 2 * PAGE + 7
+    assert await world.live() == 2
+    assert await world.hits() == 2 * PAGE + 7
+
+
+async def test_the_old_generation_follows_and_can_be_searched_again(world: World) -> None:
+    await world.reconcile()
+    await world.put("a")
+    await world.reconcile("a")
+    await world.reindex().run(keep_old=True)
+    await world.put("b")
+    await world.reconcile("b")
+    assert await roll_back(world.index) == 1
+    assert await world.hits() == 2
+    with pytest.raises(ConfigError, match="no generation before 1"):
+        await roll_back(world.index)
+
+
+async def test_the_old_generation_can_be_dropped_at_once(world: World) -> None:
+    report = await world.reindex().run(keep_old=False)
+    assert report.dropped == [1]
+    assert [g.number for g in await world.index.generations()] == [2]
+
+
+async def test_what_earlier_runs_left_is_dropped_first(world: World) -> None:
+    await world.reindex().run(keep_old=True)
+    await world.index.create_generation()  # as a killed run leaves it
+    report = await world.reindex().run(keep_old=True)
+    assert report.dropped == [1, 3]
+    assert [g.number for g in await world.index.generations()] == [2, 3]
+
+
+async def test_a_document_that_the_candidate_refuses_blocks_the_swap(world: World) -> None:
+    await world.put("a", "bad", "c")
+    await world.reconcile("a", "bad", "c")
+    world.index.refuse = "bad"
+    report = await world.reindex().run(keep_old=True, lag_seconds=0)
+    assert (report.swapped, report.refused) == (False, 1)
+    assert (report.refusals[0].key.id, report.refusals[0].reason) == ("bad", "planted")
+    assert await world.live() == 1
+    assert await world.hits() == 3
+
+
+async def test_counts_that_differ_block_the_swap(world: World) -> None:
+    await world.put("a")
+    run = world.reindex()
+
+    async def lose_a_document(_number: int, batch: Sequence[IndexWrite]) -> list[WriteOutcome]:
+        return [WriteOutcome(Outcome.WRITTEN)] * len(batch)
+
+    world.index.write_generation = lose_a_document  # type: ignore[method-assign]
+    report = await run.run(keep_old=True, lag_seconds=0)
+    assert not report.swapped
+    assert not report.verified.agree
+    assert await world.live() == 1
+
+
+async def test_an_overloaded_index_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.reindex._AGAIN_SECONDS", 0.0)
+    await world.put("a")
+    world.index.answers = [Outcome.TRY_AGAIN, Outcome.TRY_AGAIN]
+    report = await world.reindex().run(keep_old=True)
+    assert (report.swapped, report.documents) == (True, 1)
+
+
+async def test_another_command_that_changes_the_generations_ends_the_run(world: World) -> None:
+    await world.put("a")
+    world.index.answers = [Outcome.STALE]
+    with pytest.raises(DependencyError, match="another command"):
+        await world.reindex().run(keep_old=True)
+    assert await world.live() == 1
+
+
+async def test_verify_compares_each_source(world: World) -> None:
+    await world.put("a", "b")
+    await world.reconcile("a")
+    report = await verify(world.store, world.index, lag_seconds=0)
+    (counts,) = report.sources
+    assert (counts.source, counts.in_postgres, counts.in_index) == ("documents", 2, 1)
+    assert not report.agree
+    await world.reconcile("b")
+    assert (await verify(world.store, world.index, lag_seconds=0)).agree
+
+
+async def test_verify_waits_for_an_index_that_lags(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.put("a")
+    counted = world.index.count
+
+    async def count_then_catch_up(source: str, generation: int | None = None) -> int:
+        count = await counted(source, generation)
+        await world.reconcile("a")
+        return count
+
+    monkeypatch.setattr("indexer.verify._RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(world.index, "count", count_then_catch_up)
+    assert (await verify(world.store, world.index, lag_seconds=30)).agree
+
+
+async def test_verify_allows_for_writes_that_happen_while_it_counts(world: World) -> None:
+    await world.put("a", "b")
+    await world.reconcile("a", "b")
+    counted = world.store.count
+
+    async def count_and_grow(source: str) -> int:
+        count = await counted(source)
+        await world.put(f"new{count}")  # not indexed yet
+        return count
+
+    world.store.count = count_and_grow  # type: ignore[method-assign]
+    assert (await verify(world.store, world.index, lag_seconds=0)).agree
