@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ def write_pack(directory: Path, url: str, pages: int) -> None:
     name = "site-" + re.sub(r"[^a-z0-9]+", "-", parts.hostname.lower()).strip("-")[:50]
     directory.mkdir(parents=True)
     file = directory / f"{name}.yaml"
-    text = _PACK.format(name=name, url=url, host=f"'{parts.hostname}'", pages=pages)
+    text = _PACK.format(
+        name=name, url=json.dumps(url), host=json.dumps(parts.hostname), pages=pages
+    )
     file.write_text(text, encoding="utf-8")
     load_pack(file)

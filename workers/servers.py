@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from shared.embedded.postgres import PostgresServer
+from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.valkey import ValkeyServer
 from shared.errors import ConfigError
 from workers.settings import SuiteSettings
@@ -81,13 +82,16 @@ class Servers:
         return found
 
     def write_environment(self) -> Path:
-        """Write a file to `source` that leads the other commands to these servers."""
+        """Write a file to `source` that leads the other commands, and psql, to these servers."""
         file = self._directory / "workers.env"
         file.touch(mode=0o600)  # it holds the database's password
-        lines = (
-            f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items()
-        )
-        file.write_text("".join(lines), encoding="utf-8")
+        lines = [
+            f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()
+        ]
+        lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+        if self._postgres is not None:
+            lines.append(f'export PATH="$PATH":{shlex.quote(str(wheel_programs()))}')
+        file.write_text("\n".join([*lines, ""]), encoding="utf-8")
         return file
 
     def places(self) -> list[Place]:
