@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 
 from shared.jobs import Delivery
 from shared.pool.ledger import Ledger
@@ -11,41 +10,18 @@ from shared.verdicts import DeadLetter, Snooze, Verdict
 
 SUSPECT_CRASHES = 2
 """A job whose lease expired this often may have killed its workers, and runs alone."""
+LEAST_SNOOZE_SECONDS = 0.05
 
 
-class UnknownTypes:
-    """Patience with jobs that a newer version of the worker may know."""
+def unknown_type(delivery: Delivery, patience_seconds: float) -> Verdict:
+    """Decide on a job no processor is there for: a newer version of the worker may know it.
 
-    def __init__(self, patience_seconds: float, remembered: int = 100_000) -> None:
-        self._patience = patience_seconds
-        self._remembered = remembered
-        self._first_seen: OrderedDict[str, float] = OrderedDict()
-
-    def verdict(self, delivery: Delivery, now: float) -> Verdict:
-        """Snooze until the patience since this job was first seen is over, then dead-letter.
-
-        When too many jobs are remembered, new ones find no patience: none may loop for ever.
-        """
-        self._forget_gone(now)
-        key = delivery.job.key or delivery.token
-        if key not in self._first_seen and len(self._first_seen) >= self._remembered:
-            return self._bury(delivery)
-        left = self._first_seen.setdefault(key, now) + self._patience - now
-        if left <= 0:
-            del self._first_seen[key]
-            return self._bury(delivery)
-        return Snooze(after=min(left, max(0.05, self._patience / 20)))
-
-    def _bury(self, delivery: Delivery) -> Verdict:
+    Snooze until it has been in the queue for the whole patience, then dead-letter.
+    """
+    left = patience_seconds - delivery.age_seconds
+    if left <= 0:
         return DeadLetter(f"unknown job type {delivery.job.type!r}")
-
-    def _forget_gone(self, now: float) -> None:
-        # A job not seen for twice its patience was taken by a worker that knows it.
-        while self._first_seen:
-            key, first = next(iter(self._first_seen.items()))
-            if first + 2 * self._patience > now:
-                return
-            del self._first_seen[key]
+    return Snooze(after=min(left, max(LEAST_SNOOZE_SECONDS, patience_seconds / 20)))
 
 
 class Quarantine:

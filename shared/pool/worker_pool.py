@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Any
 
 from shared.clock import Clock, SystemClock
-from shared.errors import ConnectionLostError
 from shared.jobs import Delivery
 from shared.observability.logs import get_logger
-from shared.pool.intake import SUSPECT_CRASHES, Quarantine, UnknownTypes
+from shared.pool.conversation import Conversation
+from shared.pool.intake import SUSPECT_CRASHES, Quarantine, unknown_type
 from shared.pool.judge import Judge
 from shared.pool.lane import Lane
 from shared.pool.ledger import Ledger
 from shared.pool.metrics import PoolMetrics
 from shared.pool.processor import BatchProcessor, Processor
-from shared.pool.repeat import repeat_until_heard
 from shared.pool.settings import PoolSettings
 from shared.pool.slots import Slots
-from shared.verdicts import HandBack, Settlement
+from shared.verdicts import HandBack
 from shared.work_source import Exchange, WorkSource
 
 __all__ = ["PoolMetrics", "PoolSettings", "WorkerPool"]
@@ -56,11 +54,10 @@ class WorkerPool:
             for p in processors
         }
         self._slot_holds = min(lane.size for lane in self._lanes.values())
-        self._unknown = UnknownTypes(settings.unknown_type_patience_seconds)
         self._quarantine = Quarantine(self._ledger)
-        self._waiter: asyncio.Task[None] | None = None
+        self._talk = Conversation(source, self._wake, settings.idle_seconds, self._clock)
         self._ticking: asyncio.TimerHandle | None = None
-        self._give_up_at = float("inf")
+        self._may_start = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then hand back, drain, cancel, settle, return.
@@ -71,7 +68,7 @@ class WorkerPool:
         keeper = self._source.lease_keeper()
         keeper.start(self._ledger.held, self._lost_by(asyncio.get_running_loop()))
         stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self._wake.set())
+        stopping.add_done_callback(self._begin_to_stop)
         self._metrics.slots.add(self._settings.workers)
         self._tick()
         try:
@@ -88,7 +85,7 @@ class WorkerPool:
         self._start_ready()
         settled = self._ledger.outgoing(MAX_BATCH)
         want = self._capacity() if claim else 0
-        answer = await self._exchange(settled, want) if settled or want else Exchange()
+        answer = await self._talk.exchange(settled, want) if settled or want else Exchange()
         self._take_in(answer)
         await asyncio.sleep(0)  # what was just started may finish right here
         self._metrics.exchanged_at.set(self._clock.monotonic())
@@ -96,27 +93,17 @@ class WorkerPool:
         if self._ledger.unsent or (found and found == want):
             return
         if not claim:
-            await self._pause(self._settings.sweep_seconds)
+            await self._talk.pause(self._settings.sweep_seconds)
         elif want and self._capacity():
-            await self._wait_for_work(answer.next_due_seconds)
+            await self._talk.wait_for_work(answer.next_due_seconds)
         else:
-            await self._pause(self._settings.idle_seconds)
+            await self._talk.pause(self._settings.idle_seconds)
 
     def _capacity(self) -> int:
         if self._quarantine.occupied:
             return 0
         waiting = sum(len(lane.gathering) for lane in self._lanes.values())
         return min(MAX_BATCH, max(0, self._slots.free * self._slot_holds - waiting))
-
-    async def _exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
-        try:
-            return await self._source.exchange(settled, want)
-        except ConnectionLostError:
-            again = partial(self._source.exchange, settled, want)
-            return await repeat_until_heard(again, self._out_of_time)
-
-    def _out_of_time(self) -> bool:
-        return self._clock.monotonic() >= self._give_up_at
 
     def _take_in(self, answer: Exchange) -> None:
         self._metrics.refused.add(len(answer.refused))
@@ -132,9 +119,9 @@ class WorkerPool:
             self._start_ready()
 
     def _turn_away(self, delivery: Delivery) -> None:
-        now = self._clock.monotonic()
-        self._ledger.hold(delivery, now + self._settings.settle_seconds)
-        self._judge.unstarted(delivery, self._unknown.verdict(delivery, now))
+        self._ledger.hold(delivery, self._clock.monotonic() + self._settings.settle_seconds)
+        patience = self._settings.unknown_type_patience_seconds
+        self._judge.unstarted(delivery, unknown_type(delivery, patience))
 
     def _suspect(self, delivery: Delivery) -> None:
         longest = max(lane.lease_span for lane in self._lanes.values())
@@ -144,6 +131,8 @@ class WorkerPool:
             self._judge.unstarted(delivery, refusal)
 
     def _start_ready(self) -> None:
+        if not self._may_start:
+            return
         if suspect := self._quarantine.release():
             self._lanes[suspect.job.type].accept(suspect)
         for lane in self._lanes.values():
@@ -153,29 +142,6 @@ class WorkerPool:
     def _slot_freed(self) -> None:
         self._start_ready()
         self._wake.set()
-
-    async def _pause(self, seconds: float) -> None:
-        alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
-        await self._wake.wait()
-        alarm.cancel()
-
-    async def _wait_for_work(self, due_seconds: float | None) -> None:
-        idle = self._settings.idle_seconds
-        seconds = idle if due_seconds is None else min(due_seconds, idle)
-        if self._waiter is not None and self._waiter.done():
-            self._waiter.result()
-            self._waiter = None
-        if self._waiter is None:
-            # One that is still waiting is kept: cancelling would cost it its connection.
-            self._waiter = asyncio.create_task(self._watch_source(seconds))
-            self._waiter.add_done_callback(lambda _: self._wake.set())
-        await self._pause(seconds)
-
-    async def _watch_source(self, seconds: float) -> None:
-        try:
-            await self._source.wait(seconds)
-        except ConnectionLostError:
-            await asyncio.sleep(min(seconds, 1.0))  # the next exchange finds out and backs off
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -199,11 +165,15 @@ class WorkerPool:
                 lane.drop_lost()
             self._wake.set()
 
+    def _begin_to_stop(self, _: object) -> None:
+        self._may_start = False
+        settings = self._settings
+        self._talk.give_up_in(settings.grace_seconds + 2 * settings.cancel_grace_seconds)
+        self._wake.set()
+
     async def _shut_down(self) -> None:
-        now = self._clock.monotonic()
-        drained = now + self._settings.grace_seconds
-        cancelled = drained + self._settings.cancel_grace_seconds
-        self._give_up_at = cancelled + self._settings.cancel_grace_seconds
+        self._may_start = False
+        drained = self._clock.monotonic() + self._settings.grace_seconds
         if suspect := self._quarantine.evict():
             self._judge.unstarted(suspect, HandBack())
         for lane in self._lanes.values():
@@ -211,22 +181,22 @@ class WorkerPool:
         await self._settle_until(drained)
         for lane in self._lanes.values():
             lane.cancel_all()
-        await self._settle_until(cancelled)
+        await self._settle_until(drained + self._settings.cancel_grace_seconds)
         for lane in self._lanes.values():
             lane.hand_back_rest()
         while self._ledger.unsent:
-            await self._exchange(self._ledger.outgoing(MAX_BATCH), 0)
+            await self._talk.exchange(self._ledger.outgoing(MAX_BATCH), 0)
 
     async def _settle_until(self, deadline: float) -> None:
         while self._ledger.busy and self._clock.monotonic() < deadline:
             await self._cycle(claim=False)
 
     async def _let_go(self, stopping: asyncio.Task[bool]) -> None:
+        self._may_start = False
         if self._ticking is not None:
             self._ticking.cancel()
         for lane in self._lanes.values():
             lane.cancel_all()
-        helpers = [task for task in (stopping, self._waiter) if task is not None]
-        for task in helpers:
-            task.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        await self._talk.close()
