@@ -17,7 +17,13 @@ CREATE TABLE worker_suite.outbox (
 CREATE TABLE worker_suite.outbox_relay (asleep boolean NOT NULL);
 INSERT INTO worker_suite.outbox_relay VALUES (true);
 
--- The one way into the outbox, for the stores and for the triggers on users' tables.
+CREATE FUNCTION worker_suite.outbox_wake() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_notify('worker_suite_outbox', '') FROM worker_suite.outbox_relay WHERE asleep
+$$;
+
+-- How the stores record what they changed; the triggers on users' tables insert by themselves,
+-- since an array could not hold the keys of a statement that changes a whole table.
 CREATE FUNCTION worker_suite.outbox_append(changed_source text, changed_ids text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -25,7 +31,7 @@ BEGIN
     SELECT DISTINCT changed_source, changed.id FROM unnest(changed_ids) AS changed (id)
     WHERE changed.id IS NOT NULL;
     IF FOUND THEN
-        PERFORM pg_notify('worker_suite_outbox', '') FROM worker_suite.outbox_relay WHERE asleep;
+        PERFORM worker_suite.outbox_wake();
     END IF;
 END
 $$;

@@ -1,0 +1,1 @@
+"""Puts triggers on users' tables that append changed keys to the outbox."""

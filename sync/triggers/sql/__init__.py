@@ -1,0 +1,10 @@
+"""Statements, and templates of statements, of the trigger installer: one a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def statement(name: str) -> str:
+    """Return the text of `name`.sql."""
+    return (Path(__file__).parent / f"{name}.sql").read_text(encoding="utf-8").rstrip()

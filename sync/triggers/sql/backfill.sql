@@ -1,0 +1,1 @@
+INSERT INTO worker_suite.outbox (source, id) SELECT '{source}', ({id})::text FROM {table}
