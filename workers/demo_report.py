@@ -78,6 +78,12 @@ class Report:
             ]
             self._console.print(table(("", "code", "why", "for example"), rows))
 
+    def traps(self, ends: Sequence[tuple[str, str]]) -> None:
+        """Say where the crawl left each trap of the site."""
+        self.line("Endless parts of the site, left by the limits of its domain pack at:")
+        rows = [("", reason, explain(reason), url) for url, reason in ends]
+        self._console.print(table(("", "code", "why", "first left out"), rows))
+
     def found(self, text: str, result: SearchResult) -> None:
         """Show the best hits of a search."""
         self.line(f'"{text}": {result.total} documents, the best first')

@@ -58,6 +58,8 @@ class DemoSteps:
         await self._command("seed", self._url)
         settled = await observer.settle(self._report.moving, _PATIENCE_SECONDS)
         self._report.crawled(await observer.outcomes(), settled, time.monotonic() - begun)
+        if self._site is not None:
+            self._report.traps(self._site.ends_of_traps())
         if not settled.documents:
             raise DependencyError(f"nothing of {self._url} could be stored; the reasons are above")
         return settled

@@ -1,0 +1,104 @@
+"""What the demo prints, and the copy of the example site that it changes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from examples.recipes.site.__main__ import DATA
+from examples.recipes.site.recipes import Cookbook
+from indexer.search.port import Hit, SearchResult
+from shared.documents.port import DocumentKey
+from shared.errors import ConfigError
+from workers import example_site
+from workers.demo_report import Figures, Report
+from workers.example_site import CHANGED, NEW_WORD, REMOVED, ExampleSite
+from workers.progress import Outcome, Progress
+
+
+def printed() -> tuple[Report, io.StringIO]:
+    output = io.StringIO()
+    return Report(Console(file=output, width=160)), output
+
+
+def progress(**counts: int) -> Progress:
+    still = {"visited": 9, "open": 0, "documents": 7, "outbox": 0, "jobs": 0, "indexed": 7}
+    return Progress(**{**still, **counts})
+
+
+def test_what_was_left_out_is_listed_with_its_code_and_an_example() -> None:
+    report, output = printed()
+    outcomes = [
+        Outcome("fetched", "ok", 7, "http://h/"),
+        Outcome("excluded", "noindex", 2, "http://h/[b]diary[/b]"),
+    ]
+
+    report.crawled(outcomes, progress(), seconds=3.0)
+
+    text = output.getvalue()
+    assert "9 addresses asked for in 3.0 s (3 a second), 7 pages stored" in text
+    (line,) = [line for line in text.splitlines() if " noindex " in line]
+    assert "asks not to be indexed" in line
+    assert "http://h/[b]diary[/b]" in line, "text of the web must not be taken for markup"
+    assert " ok " not in text
+
+
+def test_hits_are_shown_with_title_and_address() -> None:
+    report, output = printed()
+    body = {"title": "Soup [red]", "url": "http://h/soup"}
+
+    report.found("soup", SearchResult(4, [Hit(DocumentKey("documents", "1"), 2.5, body)]))
+
+    assert '"soup": 4 documents' in output.getvalue()
+    assert "2.50  Soup [red]  http://h/soup" in output.getvalue()
+
+
+def test_the_last_line_is_for_programs() -> None:
+    line = Figures(pages=3, documents=2, hits=1, seconds=1.5, seconds_total=2.5).line()
+
+    name, _, data = line.partition(" ")
+    assert (name, json.loads(data)) == (
+        "DEMO",
+        {"pages": 3, "documents": 2, "hits": 1, "seconds": 1.5, "seconds_total": 2.5},
+    )
+
+
+@pytest.mark.parametrize("waiting", ["open", "outbox", "jobs"])
+def test_nothing_is_settled_while_something_is_on_its_way(waiting: str) -> None:
+    assert progress().settled
+    assert not progress(**{waiting: 1}).settled
+    assert not progress(indexed=6).settled
+    assert not progress(visited=0).settled
+
+
+def test_the_demo_changes_a_copy_of_the_example_and_not_the_example(tmp_path: Path) -> None:
+    site = ExampleSite(tmp_path)
+    copied, original = Cookbook(tmp_path / "site"), Cookbook(DATA)
+    assert not any(NEW_WORD in recipe.story for recipe in copied.recipes().values())
+
+    site.change_one()
+    site.remove_one()
+
+    assert NEW_WORD in copied.recipes()[CHANGED].story
+    assert set(original.recipes()) - set(copied.recipes()) == {REMOVED}
+    assert NEW_WORD not in original.recipes()[CHANGED].story
+
+
+def test_the_traps_of_the_example_end_by_its_pack(tmp_path: Path) -> None:
+    ends = dict(reversed(end) for end in ExampleSite(tmp_path).ends_of_traps())
+
+    assert ends["too_deep"].endswith("/calendar/2026/5")
+    assert ends["repeated_segments"].endswith("/browse/more/more/more")
+
+
+def test_without_the_examples_the_demo_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example_site, "EXAMPLE", tmp_path / "missing")
+
+    with pytest.raises(ConfigError, match="give --url"):
+        ExampleSite(tmp_path)
