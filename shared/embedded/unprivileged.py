@@ -27,6 +27,7 @@ def privileges(paths: Iterable[Path]) -> list[str]:
     options = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     if not all(reachable(path) for path in paths):
         options += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        options += ["--securebits=+no_setuid_fixup"]  # so that access(2) heeds the capability
     return options
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import redis
 
 from shared.embedded import valkey
-from shared.embedded.postgres import PostgresServer
+from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.server_process import ServerProcess, free_port
 from shared.embedded.valkey import ValkeyServer
 from shared.errors import DependencyError
@@ -29,7 +30,7 @@ PROJECT = Path(__file__).parents[2]
 PARENT = """
 import sys
 from pathlib import Path
-from shared.embedded.postgres import PostgresServer
+from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.valkey import ValkeyServer
 data = Path(sys.argv[1])
 servers = [PostgresServer(data / "postgres"), ValkeyServer(data / "valkey")]
@@ -189,7 +190,10 @@ def test_postgres_starts_below_a_directory_only_we_may_enter(
 ) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    server = reaped(PostgresServer(private / "postgres"))
+    installed = wheel_programs().parent
+    shutil.copytree(installed, private / "pginstall")
+    programs = private / "pginstall" / "bin"
+    server = reaped(PostgresServer(private / "postgres", programs=programs))
     server.start()
     assert "Uid:\t0\t" not in Path(f"/proc/{server.pid}/status").read_text()
     assert private.stat().st_mode & 0o777 == 0o700

@@ -22,7 +22,6 @@ _GROUP = "org.elasticsearch.distribution.integ-test-zip"
 ARTIFACT = f"{_GROUP}:elasticsearch:{VERSION}:zip"
 _ZIP = Path.home() / f".m2/repository/{_GROUP.replace('.', '/')}/elasticsearch/{VERSION}"
 _CACHE = Path(__file__).parents[2] / ".cache"
-_ROOTS_CACHE = Path("/var/tmp/worker-suite-cache")
 _OLDEST_JAVA = 21
 _START_SECONDS = 120.0
 _SETTINGS = {
@@ -114,11 +113,9 @@ class Elasticsearch:
 
 def distribution() -> Path:
     """Return the directory of the unpacked server, kept in a cache; skip when not to be had."""
-    # Java looks for files with access(2), which no capability helps: other users must get there.
-    cache = _CACHE if unprivileged.reachable(_CACHE) else _ROOTS_CACHE
-    cache.mkdir(exist_ok=True)
-    home = cache / f"elasticsearch-{VERSION}"
-    with (cache / "elasticsearch.lock").open("w") as lock:
+    home = _CACHE / f"elasticsearch-{VERSION}"
+    _CACHE.mkdir(exist_ok=True)
+    with (_CACHE / "elasticsearch.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.exists():
             _unpack(_fetched(), home)
