@@ -9,6 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
+from shared.embedded.postgres import wheel_programs
+from shared.embedded.valkey import wheel_program
 from shared.errors import DependencyError
 from workers.checks import machine
 from workers.checks.finding import Check, Checkup
@@ -53,30 +55,34 @@ def show(console: Console, checkups: Sequence[Checkup]) -> None:
 
 
 def _checks(settings: SuiteSettings) -> list[Check]:
-    checks: list[Check] = [lambda: machine.check(settings.directory())]
-    if redis := settings.redis():
-        checks.append(lambda: _redis(redis))
-    if settings.database_url:
-        checks.append(lambda: _postgres(settings.database_url))
-    if settings.elasticsearch_url:
-        checks.append(lambda: _elasticsearch(settings.elasticsearch_url))
-    return checks
+    return [
+        lambda: machine.check(settings.directory()),
+        lambda: _redis(settings.redis()),
+        lambda: _postgres(settings.database_url),
+        lambda: _index(settings.elasticsearch_url),
+    ]
 
 
 # Each check is imported only when its server is named, for its library may not be installed.
 async def _redis(url: str) -> Checkup:
+    if not url:
+        return await machine.embedded("Valkey", "REDIS_URL", wheel_program)
     from workers.checks import redis_server
 
     return await redis_server.check(url)
 
 
 async def _postgres(url: str) -> Checkup:
+    if not url:
+        return await machine.embedded("Postgres", "DATABASE_URL", wheel_programs)
     from workers.checks import postgres_server
 
     return await postgres_server.check(url)
 
 
-async def _elasticsearch(url: str) -> Checkup:
+async def _index(url: str) -> Checkup:
+    if not url:
+        return await machine.embedded_index()
     from workers.checks import elasticsearch_server
 
     return await elasticsearch_server.check(url)

@@ -127,3 +127,23 @@ def test_a_healthy_set_gives_exit_code_0(
 
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["healthy"] is True
+
+
+def test_without_any_server_named_the_embedded_ones_are_healthy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+    result = CliRunner().invoke(main, ["doctor"])
+
+    assert result.exit_code == 0, result.output
+    assert result.output.count("`workers up` starts its own") == 2
+
+
+def test_a_data_directory_below_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    result = CliRunner().invoke(main, ["doctor", "--data-dir", str(tmp_path / "file" / "var")])
+
+    assert result.exit_code == 3
+    assert "cannot be written" in result.output
