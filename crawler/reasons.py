@@ -12,6 +12,7 @@ from enum import Enum
 class Reason(Enum):
     """A code and its explanation."""
 
+    _value_: str
     explanation: str
 
     def __new__(cls, code: str, explanation: str) -> Reason:
