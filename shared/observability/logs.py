@@ -121,7 +121,7 @@ def _build_sink() -> Any:
         else structlog.processors.JSONRenderer(serializer=_json)
     )
     return structlog.wrap_logger(
-        structlog.PrintLogger(_Settings.stream),
+        structlog.PrintLogger(_Settings.stream or sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(_Settings.level),
         processors=[
             structlog.contextvars.merge_contextvars,
