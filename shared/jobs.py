@@ -32,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Unique to this publish. The queue makes one for jobs that come without."""
     priority: Priority = Priority.NORMAL
     delay_seconds: float = 0.0
+    """How long the job waits after its publish; 0 once it has been handed out."""
     dedup_key: str = ""
     """While a job with this key waits, another publish of it is dropped; empty turns this off."""
 

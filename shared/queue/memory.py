@@ -89,10 +89,7 @@ class MemoryQueue:
             self._calls += 1
             self._stay_alive()
             refused = [s.delivery.token for s in settled if not self._is_held(s)]
-            handed_back = [s for s in settled if type(s.verdict) is HandBack]
-            for each in [s for s in settled if type(s.verdict) is not HandBack]:
-                self._settle(each, now)
-            for each in reversed(handed_back):
+            for each in reversed(settled):  # so that what is handed back keeps its order
                 self._settle(each, now)
             self._broker.bring_back(now, self._settings.max_crashes)
             deliveries = [d for e in self._claim(want, now) if (d := self._hand_out(e, now))]
@@ -198,7 +195,7 @@ class MemoryQueue:
         if entry.crashes >= SUSPECT_CRASHES:
             self._suspect = entry.token
         return Delivery(
-            job=replace(job, key=entry.key),
+            job=replace(job, key=entry.key, delay_seconds=0.0),
             token=entry.token,
             attempt=entry.attempts + 1,
             crashes=entry.crashes,

@@ -1,0 +1,117 @@
+"""What a queue must be, in a few lines of plain Python: the oracle of the model test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shared.jobs import Job
+from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Snooze, Verdict
+
+SUSPECT = 2
+
+
+@dataclass
+class Known:
+    """A job that is neither finished nor forgotten."""
+
+    job: Job
+    place: str = "ready"
+    """ready, delayed, leased or dead."""
+    token: str = ""
+    holder: int = -1
+    attempt: int = 1
+    crashes: int = 0
+
+
+@dataclass
+class Model:
+    """Knows which jobs must be where; their order is left to the contract suite."""
+
+    max_crashes: int
+    jobs: dict[str, Known] = field(default_factory=dict)
+    covered: dict[str, str] = field(default_factory=dict)
+    """Deduplication key to the key of the job that waits under it."""
+    tokens: set[str] = field(default_factory=set)
+    suspect_of: dict[int, str] = field(default_factory=dict)
+    inbox: int = 0
+
+    def publish(self, job: Job) -> bool:
+        if job.key in self.jobs or job.dedup_key in self.covered:
+            return False
+        self.jobs[job.key] = Known(job, place="delayed" if job.delay_seconds else "ready")
+        if job.dedup_key:
+            self.covered[job.dedup_key] = job.key
+        return True
+
+    def at(self, *places: str) -> list[Known]:
+        return [each for each in self.jobs.values() if each.place in places]
+
+    def held(self, token: str) -> Known | None:
+        return next((each for each in self.at("leased") if each.token == token), None)
+
+    def settle(self, token: str, verdict: Verdict) -> bool:
+        known = self.held(token)
+        if known is None:
+            return False
+        match verdict:
+            case Done() | Discard():
+                del self.jobs[known.job.key]
+            case DeadLetter():
+                known.place = "dead"
+            case Retry() | Snooze() | HandBack():
+                self._wait(known, "ready" if isinstance(verdict, HandBack) else "delayed")
+                known.attempt += isinstance(verdict, Retry)
+        return True
+
+    def _wait(self, known: Known, place: str) -> None:
+        known.place = place
+        dedup = known.job.dedup_key
+        if dedup and dedup in self.covered and not known.crashes:
+            del self.jobs[known.job.key]
+        elif dedup:
+            self.covered.setdefault(dedup, known.job.key)
+
+    def expire(self) -> None:
+        for known in self.at("leased"):
+            known.crashes += 1
+            known.place = "dead" if known.crashes >= self.max_crashes else "ready"
+            if known.place == "ready" and known.job.dedup_key:
+                self.covered.setdefault(known.job.dedup_key, known.job.key)
+
+    def twins_are_held(self) -> bool:
+        """Whether two held jobs share a deduplication key: a crash may then cover either."""
+        held = [each.job.dedup_key for each in self.at("leased") if each.job.dedup_key]
+        return len(held) != len(set(held))
+
+    def ripen(self) -> None:
+        for known in self.at("delayed"):
+            known.place = "ready"
+
+    def claimable(self, consumer: int) -> int:
+        """How many of the ready jobs this consumer may have now."""
+        suspects = [each for each in self.at("ready") if each.crashes >= SUSPECT]
+        busy = self.held(self.suspect_of.get(consumer, "")) is not None
+        fit = len(self.at("ready")) - len(suspects) + (1 if suspects and not busy else 0)
+        return self.inbox + fit
+
+    def claimed(self, consumer: int, job: Job, token: str) -> Known:
+        key = job.key
+        if job.type == "inbox" and key not in self.jobs:
+            self.inbox -= 1
+            self.publish(job)
+        known = self.jobs[key]
+        assert known.place == "ready", f"{key} was handed out while {known.place}"
+        assert token not in self.tokens, f"token {token} was handed out twice"
+        self.tokens.add(token)
+        known.place, known.token, known.holder = "leased", token, consumer
+        if self.covered.get(known.job.dedup_key) == key:
+            del self.covered[known.job.dedup_key]
+        if known.crashes >= SUSPECT:
+            self.suspect_of[consumer] = token
+        return known
+
+    def replay(self) -> None:
+        for known in self.at("dead"):
+            known.place, known.attempt, known.crashes = "ready", 1, 0
+            if known.job.dedup_key:
+                self.covered.setdefault(known.job.dedup_key, known.job.key)
