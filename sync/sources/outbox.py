@@ -21,7 +21,7 @@ from sync.sources.port import Publish, QueueIdentity
 from sync.sources.sql import statement
 
 _TAKE, _SENT, _DEPTH = statement("take"), statement("sent"), statement("depth")
-_CLAIM_QUEUE = statement("claim_queue")
+_CLAIM_QUEUE, _LAST_RELAY = statement("claim_queue"), statement("last_relay")
 _ROLL = "SELECT worker_suite.outbox_sent_roll(make_interval(secs => $1))"
 _ROLL_EVERY_SECONDS = 60.0
 _REPLAY_CHUNK = 1000
@@ -106,6 +106,12 @@ class OutboxSource:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_DEPTH)
         return OutboxDepth(row["depth"], row["oldest"])
+
+    async def last_relay_seconds_ago(self) -> float | None:
+        """Return the age of the newest relayed change that is kept; None when there is none."""
+        async with self._database.connection() as connection:
+            ago = await connection.fetchval(_LAST_RELAY)
+        return None if ago is None else float(ago)
 
     async def close(self) -> None:
         """End the listening connection; the database belongs to the caller."""

@@ -22,7 +22,7 @@ from sync.triggers.sql import statement
 from sync.triggers.tables import Table, find_root, find_table
 
 _REGISTER, _UNREGISTER = statement("register"), statement("unregister")
-_STALE = statement("stale_functions")
+_STALE, _INSTALLED = statement("stale_functions"), statement("installed")
 _BACKFILL_SECONDS = 6 * 3600.0
 
 
@@ -99,9 +99,7 @@ class Installer:
         What the targets hold of it stays there. Raises UnknownSourceError, and TransientError
         when a table stays locked.
         """
-        async with self._database.connection() as connection:
-            rows = await connection.fetch("SELECT name FROM worker_suite.sources ORDER BY name")
-        known = [row["name"] for row in rows]
+        known = [definition.source for definition, _ in await self.installed()]
         if source not in known:
             raise UnknownSourceError(
                 f"no source {source!r} is installed; installed are: {', '.join(known) or 'none'}"
@@ -112,6 +110,15 @@ class Installer:
         await self._run([f"{prefix}_{function}" for function in functions])
         async with self._database.connection() as connection:
             await connection.execute(_UNREGISTER, source)
+
+    async def installed(self) -> list[tuple[SourceDefinition, bool]]:
+        """Return the definitions that are installed, and whether each one's backfill is done."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_INSTALLED)
+        return [
+            (msgspec.json.decode(row["definition"], type=SourceDefinition), row["backfilled"])
+            for row in rows
+        ]
 
     async def _check_keys(
         self, definition: SourceDefinition, root: Table, children: Sequence[Table]

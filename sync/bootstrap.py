@@ -1,0 +1,101 @@
+"""Wires worker-sync: the only place that builds its adapters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from shared.documents.factory import open_documents
+from shared.errors import ConfigError
+from shared.observability.metrics import MetricsTable
+from shared.postgres.database import PostgresDatabase
+from shared.queue.factory import create_queue
+from shared.queue.port import QueueSettings
+from shared.redis.client import connect
+from shared.redis.server import check_server, incarnation
+from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
+from sync.metrics import SyncMetrics
+from sync.outbox_watch import OutboxWatch
+from sync.relay import Relay
+from sync.settings import SyncSettings
+from sync.sources.outbox import OutboxSource
+from sync.sources.port import QueueIdentity
+from sync.targets.index_jobs import IndexJobs
+
+KIND = "sync"
+_CONNECTIONS = 4
+
+
+def run(settings: SyncSettings) -> int:
+    """Run the worker until it is told to stop; return its exit code."""
+    check(settings)
+    table = MetricsTable()
+    return run_worker(KIND, settings, table, partial(_build, settings, SyncMetrics(table)))
+
+
+def check(settings: SyncSettings) -> None:
+    """Raise ConfigError for settings that cannot work together."""
+    if not settings.database_url:
+        raise ConfigError(
+            "DATABASE_URL is not set: worker-sync reads its changes from Postgres;"
+            " expected postgresql://user:password@host:port/database"
+        )
+
+
+@asynccontextmanager
+async def opened_database(settings: SyncSettings) -> AsyncIterator[PostgresDatabase]:
+    """Open the database, with the tables of the documents and the outbox."""
+    check(settings)
+    database = PostgresDatabase(settings.database_url, max_connections=_CONNECTIONS)
+    await database.open()
+    try:
+        await open_documents(database)
+        yield database
+    finally:
+        await database.close()
+
+
+async def _build(settings: SyncSettings, metrics: SyncMetrics, _: ProcessContext) -> WorkerParts:
+    database = PostgresDatabase(settings.database_url, max_connections=_CONNECTIONS)
+    source = OutboxSource(
+        database,
+        replay_window_seconds=settings.replay_window_seconds,
+        publish_seconds=settings.publish_seconds,
+    )
+    redis = connect(settings.redis())
+    queue = create_queue(
+        QueueSettings(name=settings.queue_key, lease_seconds=settings.lease_seconds),
+        settings.redis(),
+        allow_eviction=settings.allow_eviction,
+    )
+
+    async def identify() -> QueueIdentity:
+        return QueueIdentity(settings.queue_key, await incarnation(redis))
+
+    async def close() -> None:
+        await source.close()
+        await queue.close()
+        await redis.aclose()
+        await database.close()
+
+    try:
+        await database.open()
+        store = await open_documents(database)
+        await check_server(redis, allow_eviction=settings.allow_eviction)
+    except BaseException:
+        await close()
+        raise
+    relay = Relay(
+        source,
+        IndexJobs(queue, metrics).publish,
+        identify,
+        metrics,
+        batch=settings.relay_batch,
+        poll_seconds=settings.poll_seconds,
+    )
+    return WorkerParts(
+        services=[relay, OutboxWatch(source.depth, metrics)],
+        probes={"queue": queue.depth, "documents": store.sources},
+        close=close,
+    )
