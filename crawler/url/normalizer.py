@@ -88,7 +88,7 @@ def absolute(base: str, href: str) -> str | None:
 def _parse(url: str) -> can_ada.URL:
     try:
         return can_ada.parse(url)
-    except (ValueError, UnicodeError) as error:
+    except (ValueError, TypeError) as error:  # TypeError: a lone surrogate is no text to Ada
         raise InvalidUrlError("invalid_url", url) from error
 
 
