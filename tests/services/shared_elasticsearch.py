@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.services.elasticsearch import Elasticsearch
+from tests.services.elasticsearch import Elasticsearch, distribution, java_home
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -28,6 +28,8 @@ def shared_url(directory: Path, controller: int) -> str:
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not url_file.exists():
+            distribution()  # a missing server or JDK skips here, where the test is
+            java_home()
             url_file.write_text(_start_guard(directory, controller))
     return url_file.read_text()
 
