@@ -76,11 +76,9 @@ async def _demo(
         await suite.start(_START_SECONDS, stop)
         ports = [Place(each.name, f"port {each.port}", str(each.log)) for each in suite.children]
         report.places([*servers.places(), *ports])
-        keeper = asyncio.create_task(suite.run(stop))
-        async with open_observer(environment) as (observer, index):
-            await steps.run(observer, index)
-        stop.set()
-        await keeper
+        async with suite.kept_running():
+            async with open_observer(environment) as (observer, index):
+                await steps.run(observer, index)
     finally:
         await suite.stop(_GRACE_SECONDS)
 

@@ -6,8 +6,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, DependencyError, QueueConflictError, WorkerSuiteError
@@ -42,7 +42,7 @@ class Suite:
         self._tell = tell
 
     async def start(self, timeout: float, stop: asyncio.Event) -> None:
-        """Start all three and return when each says that it is ready, or when `stop` is set.
+        """Start all and return when each says that it is ready, or when `stop` is set.
 
         Raises DependencyError with the end of its log when one ends or is not ready in time.
         """
@@ -55,7 +55,7 @@ class Suite:
                     return
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep all three running until `stop` is set.
+        """Keep all running until `stop` is set.
 
         Raises ConfigError or QueueConflictError when one ends for a reason that starting it
         again cannot mend.
@@ -71,8 +71,19 @@ class Suite:
                 task.cancel()
             await asyncio.gather(stopped, *watchers, return_exceptions=True)
 
+    @asynccontextmanager
+    async def kept_running(self) -> AsyncIterator[None]:
+        """Keep all running inside of the block. Raises on leaving what `run` raises."""
+        stop = asyncio.Event()
+        keeper = asyncio.create_task(self.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await keeper
+
     async def stop(self, grace_seconds: float) -> None:
-        """Stop all three, in the order of the data's way."""
+        """Stop all, in their order."""
         for child in self.children:
             await child.stop(grace_seconds)
 
