@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -110,7 +111,7 @@ class CommitGroup:
         give_up_at = self._clock.monotonic() + self._settings.patience_seconds
         try:
             await repeat_until_heard(
-                lambda: self._commit([each.outcome for each in group]),
+                partial(self._commit, [each.outcome for each in group]),
                 lambda: self._clock.monotonic() > give_up_at,
             )
         except ConnectionLostError as error:

@@ -157,7 +157,13 @@ class PageRows:
                 reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["pages"]
         (due,) = await self._fetch("status_due")
         return FrontierStatus(
-            pages=pages, reasons=reasons, in_flight=in_flight, hosts_waiting=hosts_waiting, **due
+            pages=pages,
+            reasons=reasons,
+            due_now=max(due["due"] - in_flight, 0),
+            in_flight=in_flight,
+            hosts=due["hosts"],
+            hosts_waiting=hosts_waiting,
+            next_due_seconds=due["next_due_seconds"],
         )
 
     async def page(self, url_key: bytes) -> PageRecord | None:
