@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -13,7 +13,7 @@ from indexer.search.port import IndexWrite, Outcome, SearchQuery, WriteOutcome
 from indexer.search.tantivy.engine import TantivyEngine
 from indexer.verify import verify
 from shared.documents.memory import MemoryDocumentStore
-from shared.documents.port import DocumentWrite
+from shared.documents.port import DocumentWrite, StampedRead
 from shared.errors import ConfigError, DependencyError
 from shared.postgres.memory import MemoryDatabase
 
@@ -40,12 +40,27 @@ class InterruptedIndex(TantivyEngine):
         ]  # fmt: skip
 
 
+class OvertakenStore(MemoryDocumentStore):
+    """Lets the world go on between a read and what its reader does next, once."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def read(self, source: str, ids: Sequence[str]) -> StampedRead:
+        found = await super().read(source, ids)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return found
+
+
 class World:
     """A store and an index, in step or not."""
 
     def __init__(self) -> None:
         self.database = MemoryDatabase()
-        self.store = MemoryDocumentStore(self.database)
+        self.store = OvertakenStore(self.database)
         self.index = InterruptedIndex()
         self.progress: list[int] = []
 
@@ -59,6 +74,10 @@ class World:
 
     async def reconcile(self, *names: str) -> dict[str, Reconciled]:
         return await Reconciler(self.store, self.index).reconcile("documents", names)
+
+    async def remove(self, *names: str) -> None:
+        async with self.database.transaction() as tx:
+            await self.store.remove(tx, names)
 
     async def live(self) -> int:
         return next(g.number for g in await self.index.generations() if g.live)
@@ -194,3 +213,20 @@ async def test_verify_allows_for_writes_that_happen_while_it_counts(world: World
 
     world.store.count = count_and_grow  # type: ignore[method-assign]
     assert (await verify(world.store, world.index, lag_seconds=0)).agree
+
+
+async def test_a_reader_overtaken_by_a_deletion_and_a_reindex_brings_nothing_back(
+    world: World,
+) -> None:
+    """The tombstone went to the old generation only; the backfill never saw the document."""
+    await world.put("a")
+
+    async def delete_and_reindex() -> None:
+        await world.remove("a")
+        await world.reconcile("a")
+        assert (await world.reindex().run(keep_old=True)).swapped
+
+    world.store.meanwhile = delete_and_reindex
+    await world.reconcile("a")
+    assert await world.hits() == 0
+    assert [g.documents for g in await world.index.generations()] == [0, 0]

@@ -98,8 +98,8 @@ class BulkWriter:
                     body=data,
                 )
             self._on_bulk(len(data), time.perf_counter() - started)
-        items: list[Any] = answer.body.get("items", [])
-        return items
+        items = answer.body.get("items") if isinstance(answer.body, dict) else None
+        return items or []
 
     async def _refused(
         self,
