@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.bootstrap import opened_index
+from indexer.search.port import SearchQuery
+from indexer.settings import IndexerSettings
+from shared.config import load
 from tests.acceptance.doc_site import paragraphs
 
 
@@ -34,12 +38,15 @@ def choose(pages: Mapping[str, Path], count: int, seed: int) -> list[Phrase]:
     return chosen
 
 
-def ranks(
-    phrases: Sequence[Phrase], search: Callable[[str], Sequence[str]]
+async def ranks(
+    phrases: Sequence[Phrase], environment: Mapping[str, str]
 ) -> list[tuple[Phrase, int | None]]:
-    """Return for each phrase the rank (from 1) of its page among the URLs found, or None."""
+    """Search for each phrase; return the rank (from 1) of its page in the first ten, or None."""
+    settings = load(IndexerSettings, flags={}, environ=environment).settings
     found = []
-    for phrase in phrases:
-        urls = list(search(phrase.text))
-        found.append((phrase, urls.index(phrase.url) + 1 if phrase.url in urls else None))
+    async with opened_index(settings) as index:
+        for phrase in phrases:
+            result = await index.search(SearchQuery(text=phrase.text, limit=10))
+            urls = [hit.body["url"] for hit in result.hits]
+            found.append((phrase, urls.index(phrase.url) + 1 if phrase.url in urls else None))
     return found

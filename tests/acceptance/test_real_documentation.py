@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -80,12 +80,8 @@ def check_politeness(access_log: Path, report: Report) -> None:
 
 def check_search(deployment: Deployment, walk: Walk, report: Report) -> None:
     """Words taken from a page find it."""
-
-    def search(text: str) -> list[str]:
-        done = deployment.run("indexer", "search", "--json", "--limit", "10", text)
-        return [hit["body"]["url"] for hit in json.loads(done.stdout)["hits"]]
-
-    found = phrases.ranks(phrases.choose(walk.pages, 200, seed=20260901), search)
+    chosen = phrases.choose(walk.pages, 200, seed=20260901)
+    found = asyncio.run(phrases.ranks(chosen, deployment.environment))
     first = sum(rank == 1 for _, rank in found)
     in_ten = sum(rank is not None for _, rank in found)
     report("SEARCH", {"phrases": len(found), "rank_1": first, "in_first_ten": in_ten})
