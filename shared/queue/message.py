@@ -8,6 +8,8 @@ fields are ignored.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from shared.jobs import Job
@@ -40,11 +42,9 @@ def decode_message(raw: bytes) -> Job:
 
 
 def _decode(raw: bytes) -> _Message:
-    try:
+    with suppress(msgspec.ValidationError):  # names in another case look like missing fields
         message = _exact.decode(raw)
         if message.id is not None and message.payload is not _NOTHING:
             return message
-    except msgspec.ValidationError:
-        pass  # names in another case look like missing fields; the slower way decides
     lowered = {name.lower(): value for name, value in _any_case.decode(raw).items()}
     return _exact.decode(msgspec.json.encode(lowered))

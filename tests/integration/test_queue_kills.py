@@ -1,0 +1,119 @@
+"""Workers and servers killed in the middle of batches: 0 lost, few doubled, none settled twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.queue.port import QueueSettings
+from shared.queue.redis.queue import RedisQueue
+from tests.contracts.queue.harness import job
+from tests.integration.queue_kill_worker import BATCH, SETTINGS
+from tests.services.servers import Redis
+
+JOBS = 3000
+NAME = "kill-jobs"
+WORKERS = 3
+
+
+class Fleet:
+    """Worker processes that can be killed, and the ledger they write to."""
+
+    def __init__(self, url: str, ledger: Path) -> None:
+        self._url = url
+        self._ledger = ledger
+        ledger.touch()
+        self._processes = [self._spawn() for _ in range(WORKERS)]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        module = "tests.integration.queue_kill_worker"
+        return subprocess.Popen([sys.executable, "-m", module, self._url, NAME, self._ledger])
+
+    def replace_one(self) -> None:
+        """SIGKILL a worker and start another."""
+        at = random.randrange(WORKERS)
+        self._processes[at].kill()
+        self._processes[at].wait()
+        self._processes[at] = self._spawn()
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def written(self, word: str) -> Counter[str]:
+        """Count the ledger's lines that begin with a word, by job key."""
+        lines = (line.split() for line in self._ledger.read_text().splitlines())
+        return Counter(line[1] for line in lines if len(line) == 2 and line[0] == word)
+
+    async def until_ran(self, count: int) -> None:
+        """Return once this many lines tell of work."""
+        while self.written("ran").total() < count:
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def fleet(redis7_server: Redis, tmp_path: Path) -> Iterator[Fleet]:
+    """Three workers on a private Redis 7.0, append-only every second."""
+    fleet = Fleet(redis7_server.url, tmp_path / "ledger")
+    yield fleet
+    fleet.stop()
+
+
+async def publish(url: str, keys: list[str]) -> None:
+    queue = RedisQueue(QueueSettings(name=NAME), url)
+    await queue.publish([job(key) for key in keys])
+    await queue.close()
+
+
+async def until_empty(url: str) -> None:
+    """Return once nothing waits and nothing is leased."""
+    queue = RedisQueue(QueueSettings(name=NAME, **SETTINGS), url)
+    while True:
+        depth = await queue.depth()
+        if not (depth.ready or depth.leased or depth.delayed):
+            break
+        await asyncio.sleep(0.05)
+    assert depth.dead == 0
+    await queue.close()
+
+
+def check(fleet: Fleet, keys: list[str], most_doubled: int) -> None:
+    ran, done = fleet.written("ran"), fleet.written("done")
+    assert set(ran) == set(keys), "lost"
+    assert ran.total() - len(keys) <= most_doubled
+    assert [key for key, times in done.items() if times > 1] == [], "settled twice: fence broken"
+
+
+async def test_workers_killed_again_and_again_lose_nothing(
+    fleet: Fleet, redis7_server: Redis
+) -> None:
+    keys = [f"job-{n}" for n in range(JOBS)]
+    await publish(redis7_server.url, keys)
+    kills = 12
+    for kill in range(kills):
+        await fleet.until_ran((kill + 1) * JOBS // (kills + 2))
+        fleet.replace_one()
+    await until_empty(redis7_server.url)
+    check(fleet, keys, most_doubled=kills * BATCH)
+
+
+async def test_a_server_killed_again_and_again_loses_nothing(
+    fleet: Fleet, redis7_server: Redis
+) -> None:
+    keys = [f"job-{n}" for n in range(JOBS)]
+    await publish(redis7_server.url, keys)
+    kills = 4
+    for kill in range(kills):
+        await fleet.until_ran((kill + 1) * JOBS // (kills + 2))
+        redis7_server.kill()
+        redis7_server.start()
+    await until_empty(redis7_server.url)
+    check(fleet, keys, most_doubled=kills * BATCH * WORKERS)
