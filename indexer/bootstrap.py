@@ -23,6 +23,7 @@ from shared.errors import ConfigError
 from shared.observability.metrics import MetricsTable
 from shared.pool.metrics import PoolMetrics
 from shared.pool.processor import BatchProcessor
+from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
 from shared.postgres.database import PostgresDatabase
@@ -48,7 +49,9 @@ def run(settings: IndexerSettings) -> int:
     table = MetricsTable()
     metrics = IndexerMetrics(table)
     pool_metrics = PoolMetrics(table, JOB_TYPES)
-    return run_worker(KIND, settings, table, partial(_build, settings, metrics, pool_metrics))
+    queue_metrics = QueueMetrics(table, [settings.queue_key])
+    build = partial(_build, settings, metrics, pool_metrics, queue_metrics)
+    return run_worker(KIND, settings, table, build)
 
 
 def queue_of(settings: IndexerSettings) -> Queue:
@@ -88,7 +91,8 @@ async def _build(
     settings: IndexerSettings,
     metrics: IndexerMetrics,
     pool_metrics: PoolMetrics,
-    context: ProcessContext,
+    queue_metrics: QueueMetrics,
+    _: ProcessContext,
 ) -> WorkerParts:
     database = PostgresDatabase(
         settings.database_url, max_connections=min(settings.workers, _MOST_CONNECTIONS)
@@ -111,6 +115,7 @@ async def _build(
         raise
     return WorkerParts(
         pools=[_pool(settings, queue, store, index, metrics, pool_metrics)],
+        services=[QueueDepthProbe(settings.queue_key, queue.depth, queue_metrics)],
         probes={
             "queue": queue.depth,
             "documents": store.sources,
