@@ -34,7 +34,6 @@ class AiohttpFetcher:
         min_bytes_per_second: int = 256,
         slow_start_seconds: float = 10.0,
         max_connections: int = 1000,
-        response_class: type[aiohttp.ClientResponse] | None = None,
     ) -> None:
         """Make a fetcher that says it is `user_agent`, as `worker-suite/0.1 (+https://...)`.
 
@@ -58,7 +57,7 @@ class AiohttpFetcher:
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
-            response_class=response_class or _Response,
+            response_class=_Response,
         )
 
     async def fetch(self, request: FetchRequest) -> FetchAnswer:
@@ -95,7 +94,7 @@ class AiohttpFetcher:
             if response.status in _REDIRECTS:
                 # The body of a redirect is of no use; its connection is not worth reading it.
                 response.close()
-                return known | {"redirect_to": absolute(url, headers.get("location", "")) or ""}
+                return known | {"redirect_to": _target(url, headers.get("location", ""))}
             reader = BodyReader(
                 max_bytes=request.max_body_bytes,
                 truncate=request.truncate,
@@ -155,6 +154,11 @@ def _response_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
         lower = name.lower()
         joined[lower] = f"{joined[lower]}, {clean}" if lower in joined else clean
     return joined
+
+
+def _target(url: str, location: str) -> str:
+    """Return where a Location leads; empty when it leads nowhere that can be fetched."""
+    return (location and absolute(url, location)) or ""
 
 
 def _failed(fault: FetchFault, detail: str) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class FetchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     """The fault in words, for the person who asks why."""
     started: float
-    """Local monotonic reading just before the request could have reached the server."""
+    """Local monotonic reading when the request had just been written; if it never was, of the
+    call. A delay counted from here is never shorter for the server."""
     elapsed_seconds: float = 0.0
     remote_address: str = ""
 

@@ -15,6 +15,7 @@ from crawler.frontier.port import RobotsRecord
 
 MAX_ROBOTS_BYTES = 512 * 1024
 MAX_REDIRECTS = 5
+MAX_EXPLAINED_RULES = 500
 FRESH_SECONDS = 24 * 3600.0
 """RFC 9309, 2.4: robots.txt should not be used for longer."""
 UNREACHABLE_SECONDS = 15 * 60.0
@@ -46,7 +47,8 @@ class RobotsRules:
     def allows(self, url: str, *, explain: bool = False) -> RobotsDecision:
         """Decide about a URL of this origin; path and query count.
 
-        `explain` finds the line that refused, which is slow: for people, not for every page.
+        `explain` finds the line that refused. It tries rule after rule, so for a file of more
+        than MAX_EXPLAINED_RULES the line stays empty.
         """
         allowed = self._protego.can_fetch(url, self._token)
         line = self._refusing_line(url) if explain and not allowed else ""
@@ -59,6 +61,8 @@ class RobotsRules:
         """
         lines = self._text.splitlines()
         rules = [number for number, line in enumerate(lines) if _RULE_LINE.match(line)]
+        if len(rules) > MAX_EXPLAINED_RULES:
+            return ""
         blanked = list(lines)
         for number in rules:
             blanked[number] = "Disallow:"

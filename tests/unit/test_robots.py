@@ -7,6 +7,7 @@ import pytest
 from crawler.fetcher.port import FetchAnswer, FetchFault
 from crawler.fetcher.robots import (
     FRESH_SECONDS,
+    MAX_EXPLAINED_RULES,
     MAX_ROBOTS_BYTES,
     UNREACHABLE_SECONDS,
     parse_robots,
@@ -90,6 +91,14 @@ def test_rules_beyond_512_kib_do_not_count() -> None:
 def test_explains_which_line_refused(text: str, line: str) -> None:
     decision = parse_robots(text, AGENT).allows(f"{ORIGIN}/abc/def", explain=True)
     assert (decision.allowed, decision.line) == (False, line)
+
+
+def test_does_not_explain_a_file_that_would_take_long() -> None:
+    text = "User-agent: *\nDisallow: /abc\n" + "".join(
+        f"Disallow: /{number}\n" for number in range(MAX_EXPLAINED_RULES)
+    )
+    decision = parse_robots(text, AGENT).allows(f"{ORIGIN}/abc", explain=True)
+    assert (decision.allowed, decision.line) == (False, "")
 
 
 def test_a_file_gives_its_rules_for_a_day() -> None:
