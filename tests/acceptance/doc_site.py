@@ -81,19 +81,19 @@ class DocSite:
         """Return the `http` part of an nginx configuration that serves the site."""
         lines = [
             "log_format starts '$msec $request_time $server_addr $status $request_uri';",
-            f"access_log {access_log} starts;",
         ]
         for site, (pattern, first, rest) in OWNERS.items():
             lines += [
                 f"map $uri $owner_{site} {{ default {rest}; '~{pattern}' {first}; }}",
-                *(self._server(site, host) for host in (first, rest)),
+                *(self._server(site, host, access_log) for host in (first, rest)),
             ]
         return "\n".join(lines)
 
-    def _server(self, site: str, host: str) -> str:
+    def _server(self, site: str, host: str, access_log: Path) -> str:
         return f"""
             server {{
                 listen {host}:{self.port};
+                access_log {access_log} starts;
                 root {self.roots[site]};
                 location = /robots.txt {{ }}
                 location / {{
