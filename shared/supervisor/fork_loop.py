@@ -46,7 +46,8 @@ def run_fork_loop(
         for module in preload:
             importlib.import_module(module)
         gc.freeze()
-        ForkLoop(first, targets).run()
+        loop = ForkLoop(first, targets)
+        loop.run()
         status = 0
     except BaseException:  # noqa: BLE001 - a fork must never return into its parent's code
         traceback.print_exc()

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from shared.observability.health import BadQueryError, Query, Response, Route
 from shared.observability.metrics import MetricsTable
-from shared.observability.profiling import sample_stacks, task_stacks
+from shared.observability.profiling import profile, task_stacks
 from shared.supervisor.heartbeat import ProcessMetrics
 from shared.supervisor.parts import Probe
 
@@ -43,15 +43,14 @@ def debug_routes() -> dict[str, Route]:
     async def tasks(_: Query) -> Response:
         return Response(task_stacks().encode())
 
-    async def profile(query: Query) -> Response:
+    async def profiled(query: Query) -> Response:
         seconds = _seconds(query.get("seconds", "5"))
         if profiling.locked():
             return Response(b"a profile is being taken\n", HTTPStatus.CONFLICT)
         async with profiling:
-            stacks = await asyncio.to_thread(sample_stacks, seconds)
-        return Response(stacks.encode())
+            return Response((await profile(seconds)).encode())
 
-    return {"/debug/tasks": tasks, "/debug/profile": profile}
+    return {"/debug/tasks": tasks, "/debug/profile": profiled}
 
 
 async def probe_all(probes: Mapping[str, Probe]) -> Response:

@@ -18,6 +18,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     def handle(number: int) -> None:
         if stop.is_set():
             _leave(number)
+        log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
     loop = asyncio.get_running_loop()

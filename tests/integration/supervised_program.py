@@ -47,6 +47,11 @@ class NapProcessor:
         _write(f"ended {nap.name} {self._index} {os.getpid()}")
         return Done()
 
+    async def spin(self) -> None:
+        while True:
+            sum(range(10_000))
+            await asyncio.sleep(0)
+
 
 def echo(channel) -> None:  # type: ignore[no-untyped-def]
     """A helper process."""
@@ -73,10 +78,10 @@ def main() -> int:
             await queue.publish([new_job("nap", Nap(float(word), f"{context.index}:{word}"))])
         helper = await context.fork_server.spawn("tests.integration.supervised_program:echo")
         _write(f"helper {context.index} {helper.pid}")
+        processor = NapProcessor(context.index)
+        spinning = asyncio.create_task(processor.spin()) if os.environ.get("SPIN") else None
         pool_settings = PoolSettings(workers=settings.workers, grace_seconds=settings.grace_seconds)
-        pool = WorkerPool(
-            queue, [NapProcessor(context.index)], settings=pool_settings, metrics=metrics
-        )
+        pool = WorkerPool(queue, [processor], settings=pool_settings, metrics=metrics)
         _write(f"built {context.index} {os.getpid()}")
 
         async def probe() -> None:
@@ -84,6 +89,9 @@ def main() -> int:
                 raise ConnectionRefusedError("queue away")
 
         async def close() -> None:
+            helper.channel.close()
+            if spinning is not None:
+                spinning.cancel()
             depth = await queue.depth()
             _write(f"closed {context.index} ready={depth.ready} leased={depth.leased}")
 
