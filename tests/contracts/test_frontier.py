@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import pairwise
 
+import msgspec
 import pytest
 
 from crawler.frontier.keys import row_key
@@ -19,6 +22,7 @@ from tests.contracts.frontier_stage import (
     paths,
     postgres_redis_stage,
     target,
+    visited,
 )
 
 
@@ -50,7 +54,7 @@ class TestPoliteness:
             (delivery,) = await stage.take()
             starts.append(time.monotonic())
             await stage.release(delivery, since=time.monotonic() - starts[-1])
-        gaps = [late - early for early, late in zip(starts, starts[1:], strict=False)]
+        gaps = [late - early for early, late in pairwise(starts)]
         assert min(gaps) >= DELAY
 
     async def test_the_delay_counts_from_the_start_not_from_the_end(self, stage: Stage) -> None:
@@ -183,8 +187,9 @@ class TestRobots:
     async def test_a_hop_of_a_robots_txt_is_handed_out_each_time(self, stage: Stage) -> None:
         """It is another host's URL, about this origin, and needs no leave of that host."""
         await stage.discover(page("/1", pack="fast"), robots=False)
-        hop = page("/robots.txt", "www.a.test", pack="fast")
-        key = row_key("robots", hop.url_key, "http://a.test")
+        plain = page("/robots.txt", "www.a.test", pack="fast", kind="robots", hops=1)
+        key = row_key("robots", plain.url_key, "http://a.test")
+        hop = msgspec.structs.replace(plain, url_key=key, origin="http://a.test", priority=1000)
         (robots,) = await stage.take()
         for _ in range(2):
             found = page("/robots.txt", "www.a.test", pack="fast", kind="robots", hops=1).__class__(
@@ -227,12 +232,10 @@ class TestEpochs:
     async def test_a_rolled_back_commit_changes_nothing(self, stage: Stage) -> None:
         await stage.discover(page("/1"))
         (delivery,) = await stage.take()
-        with pytest.raises(RuntimeError, match="planted"):
+        with suppress(ZeroDivisionError):
             async with stage.database.transaction() as tx:
-                from tests.contracts.frontier_stage import visited
-
-                await stage.frontier.commit(tx, [visited(delivery)])
-                raise RuntimeError("planted")
+                assert await stage.frontier.commit(tx, [visited(delivery)])
+                _ = 1 / 0
         record = await stage.frontier.page(page("/1").url_key)
         assert record is not None
         assert record.state is PageState.KNOWN
@@ -342,15 +345,8 @@ class TestDiscovery:
 
     async def test_a_sitemap_may_have_the_url_of_a_page(self, stage: Stage) -> None:
         plain = page("/sitemap.xml", pack="fast")
-        sitemap = page("/sitemap.xml", pack="fast", kind="sitemap")
-        sitemap = type(sitemap)(
-            **{
-                name: getattr(sitemap, name)
-                for name in sitemap.__struct_fields__
-                if name != "url_key"
-            },
-            url_key=row_key("sitemap", plain.url_key),
-        )
+        key = row_key("sitemap", plain.url_key)
+        sitemap = msgspec.structs.replace(plain, url_key=key, kind="sitemap")
         assert await stage.discover(plain, sitemap) == 2
         types = []
         for _ in range(2):
