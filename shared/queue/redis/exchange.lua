@@ -7,7 +7,7 @@
 --
 -- KEYS  see below
 -- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
---       number of finished tokens, these tokens, then for each other settlement: verdict
+--       finished tokens as one MessagePack array, then for each other settlement: verdict
 --       (retry, snooze, back, dead), token, milliseconds or reason
 -- Answer: now, next due in ms (-1: nothing known), number refused, refused tokens,
 --         then for each delivery: token, stored job
@@ -18,7 +18,7 @@ local suspects, dedup, dead, records, alive, serial, answer = unpack(KEYS, 10, 1
 local consumer, call, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, max_crashes, bound = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local origin, answer_ttl, alive_for = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local finished = tonumber(ARGV[10])
+local finished = cmsgpack.unpack(ARGV[10])
 local SUSPECT = 2 -- expired leases that make a job one
 local SLICE = 1000 -- Lua cannot unpack much more at once
 
@@ -86,16 +86,14 @@ local function bury(key, epoch, attempts, crashes, reason, job)
 end
 
 local function settle_finished()
-  local asked = {unpack(ARGV, 11, 10 + math.min(finished, SLICE))}
-  for i = #asked + 1, finished do asked[i] = ARGV[10 + i] end
   local held, keys = {}, {}
-  local ends = fetch('ZMSCORE', leases, asked)
-  for i = 1, finished do
+  local ends = fetch('ZMSCORE', leases, finished)
+  for i = 1, #finished do
     if ends[i] then
-      held[#held + 1] = asked[i]
-      keys[#keys + 1] = parse(asked[i])
+      held[#held + 1] = finished[i]
+      keys[#keys + 1] = parse(finished[i])
     else
-      refused[#refused + 1] = asked[i]
+      refused[#refused + 1] = finished[i]
     end
   end
   in_slices('ZREM', leases, held)
@@ -164,13 +162,16 @@ local function claim(list, count)
   if count <= 0 then return end
   local members = redis.call('RPOP', list, count)
   if not members then return end
-  local found = fetch('HMGET', jobs, keys_of(members))
+  local keys, next_tokens = {}, {}
   for i = 1, #members do
-    local job = found[i]
-    if job then
-      local key, epoch, attempts, crashes = parse(members[i])
-      let_go(key, job)
-      hand_out(key .. ':' .. epoch + 1 .. ':' .. attempts .. ':' .. crashes, job)
+    local key, epoch, counts = string.match(members[i], '^(.*):(%d+)(:%d+:%d+)$')
+    keys[i], next_tokens[i] = key, key .. ':' .. epoch + 1 .. counts
+  end
+  local found = fetch('HMGET', jobs, keys)
+  for i = 1, #members do
+    if found[i] then
+      let_go(keys[i], found[i])
+      hand_out(next_tokens[i], found[i])
     end
   end
 end
@@ -254,7 +255,7 @@ elseif call == last then
   recall()
 else
   settle_finished()
-  for i = 11 + finished, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  for i = 11, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
   reap()
   promote()
   claim_all()

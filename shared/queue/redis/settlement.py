@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from shared.redis.script import Argument
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze, Verdict
+
+_encoder = msgspec.msgpack.Encoder()
 
 LONGEST_REASON = 2000
 """Characters of a dead letter's reason that are kept."""
 
 
 def arguments_of(settled: Sequence[Settlement]) -> list[Argument]:
-    """Return the finished tokens with their number, then verdict, token and value of the others.
+    """Return the finished tokens as one argument, then verdict, token and value of the others.
 
     Hand-backs go in reverse: each is put before the one before it, so their order is kept.
     """
-    finished: list[Argument] = []
+    finished: list[str] = []
     others: list[Settlement] = []
     for each in settled:
         if type(each.verdict) is Done or type(each.verdict) is Discard:
             finished.append(each.delivery.token)
         else:
             others.append(each)
-    arguments: list[Argument] = [len(finished), *finished]
+    arguments: list[Argument] = [_encoder.encode(finished)]
     for each in reversed(others):
         verdict, value = _encode(each.verdict)
         arguments += (verdict, each.delivery.token, value)

@@ -11,11 +11,21 @@ from shared.queue.port import Queue
 from shared.verdicts import HandBack, Retry, Settlement
 from tests.contracts.queue.harness import Harness, claim, claim_one, job, keys, settle
 
+PROMPT = 10.0
+"""Seconds, on a busy machine; a wake-up that was missed would show after a minute."""
+
+
+@pytest.fixture(autouse=True)
+def _no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the idle look, nothing but wake-ups ends a wait."""
+    monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
+
 
 async def next_job(queue: Queue) -> str:
     """Wait and claim until there is a job, as a pool does."""
     while not (deliveries := await claim(queue, 1)):
-        await queue.wait(30.0)
+        await queue.wait(60.0)
     return deliveries[0].job.key
 
 
@@ -30,7 +40,7 @@ async def asleep(queue: Queue) -> asyncio.Task[str]:
 async def test_a_publish_wakes_a_waiting_consumer(queue: Queue, other: Queue) -> None:
     task = await asleep(queue)
     await other.publish([job("a")])
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(PROMPT):
         assert await task == "a"
 
 
@@ -39,7 +49,7 @@ async def test_a_message_of_the_inbox_wakes_a_waiting_consumer(
 ) -> None:
     task = await asleep(queue)
     await harness.push(b'{"type":"job"}')
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(PROMPT):
         await task
 
 
@@ -51,7 +61,7 @@ async def test_work_that_comes_back_wakes_a_waiting_consumer(
     held = await claim_one(other)
     task = await asleep(queue)
     await settle(other, held, verdict)
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(PROMPT):
         assert await task == "a"
 
 
@@ -60,14 +70,14 @@ async def test_each_of_many_waiting_consumers_gets_its_share(harness: Harness) -
     tasks = [await asleep(each) for each in queues]
     await queues[0].publish([job(str(n)) for n in range(2)])
     await harness.push(*[b'{"type":"job"}'] * 2)
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(PROMPT):
         await asyncio.gather(*tasks)
 
 
 async def test_a_delayed_job_published_later_ends_a_longer_wait(queue: Queue, other: Queue) -> None:
     task = await asleep(queue)
     await other.publish([job("a", delay=0.3)])
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(PROMPT):
         assert await task == "a"
 
 
@@ -75,10 +85,10 @@ async def test_a_wait_ends_when_the_next_job_is_due(queue: Queue) -> None:
     await queue.publish([job("a", delay=0.2)])
     assert not await claim(queue)
     started = time.monotonic()
-    await queue.wait(30.0)
+    await queue.wait(60.0)
     while not await claim(queue):
-        await queue.wait(30.0)
-    assert time.monotonic() - started < 0.8
+        await queue.wait(60.0)
+    assert time.monotonic() - started < PROMPT
 
 
 async def test_a_wait_claims_nothing(queue: Queue, other: Queue, harness: Harness) -> None:
@@ -91,17 +101,17 @@ async def test_a_wait_claims_nothing(queue: Queue, other: Queue, harness: Harnes
 async def test_a_wait_ends_after_its_timeout(queue: Queue) -> None:
     started = time.monotonic()
     await queue.wait(0.1)
-    assert 0.05 < time.monotonic() - started < 0.9
+    assert 0.05 < time.monotonic() - started < PROMPT
 
 
 async def test_a_cancelled_wait_swallows_no_wake_up(queue: Queue, other: Queue) -> None:
     for number in range(20):
-        cancelled = asyncio.create_task(queue.wait(30.0))
+        cancelled = asyncio.create_task(queue.wait(60.0))
         await asyncio.wait([cancelled], timeout=0.001 * (number % 5))
         cancelled.cancel()
         task = await asleep(other)
         await queue.publish([job(str(number))])
-        async with asyncio.timeout(0.8):
+        async with asyncio.timeout(PROMPT):
             assert await task == str(number)
         await asyncio.wait([cancelled])
 
@@ -116,7 +126,7 @@ async def test_an_idle_queue_answers_quickly(queue: Queue, other: Queue) -> None
         await other.publish([job(str(number))])
         await task
         times.append(time.perf_counter() - started)
-    assert sorted(times)[int(len(times) * 0.99)] < 0.1
+    assert sorted(times)[int(len(times) * 0.99)] < 0.5
 
 
 async def test_handing_back_while_another_waits_loses_nothing(queue: Queue, other: Queue) -> None:
@@ -124,6 +134,6 @@ async def test_handing_back_while_another_waits_loses_nothing(queue: Queue, othe
     held = await claim(queue, 10)
     task = await asleep(other)
     await queue.exchange([Settlement(each, HandBack()) for each in held], 0)
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(PROMPT):
         assert await task == "0"
     assert keys(await claim(other, 20)) == [str(n) for n in range(1, 10)]
