@@ -22,7 +22,7 @@ class Figures(msgspec.Struct, kw_only=True):
     """The demo's last line."""
 
     pages: int = 0
-    """Pages that were asked for, redirects and errors included."""
+    """Pages that were asked for and answered, redirects and errors included."""
     documents: int = 0
     """Documents in the index after the first crawl."""
     hits: int = 0
@@ -58,15 +58,15 @@ class Report:
     def moving(self, now: Progress) -> None:
         """Show progress on a terminal; elsewhere it would only fill the log."""
         if self._console.is_terminal:
-            text = f"  {now.visited} asked, {now.documents} stored, {now.indexed} indexed"
+            text = f"  {now.answered} asked, {now.documents} stored, {now.indexed} indexed"
             self._console.print(text, end="\r")
 
     def crawled(self, outcomes: Sequence[Outcome], now: Progress, seconds: float) -> None:
         """Say what was crawled and what was left out, with reason codes."""
         stored = sum(each.pages for each in outcomes if each.reason in _STORED)
-        asked = now.visited / seconds if seconds else 0.0
+        asked = now.answered / seconds if seconds else 0.0
         self.line(
-            f"{now.visited} addresses asked for in {seconds:.1f} s ({asked:.0f} a second), "
+            f"{now.answered} pages asked for in {seconds:.1f} s ({asked:.0f} a second), "
             f"{stored} pages stored, {now.indexed} documents in the index."
         )
         left_out = [each for each in outcomes if each.reason not in _STORED and each.reason]

@@ -47,7 +47,7 @@ class DemoSteps:
     async def run(self, observer: Observer, index: SearchIndex) -> None:
         """Tell the whole story. Raises DependencyError when it comes to no good end."""
         settled = await self._crawl(observer)
-        self._figures.pages, self._figures.documents = settled.visited, settled.indexed
+        self._figures.pages, self._figures.documents = settled.answered, settled.indexed
         await self._search(observer, index)
         if self._site is not None:
             await self._follow_changes(observer, index, self._site)
@@ -61,7 +61,9 @@ class DemoSteps:
         if self._site is not None:
             self._report.traps(self._site.ends_of_traps())
         if not settled.documents:
-            raise DependencyError(f"nothing of {self._url} could be stored; the reasons are above")
+            raise DependencyError(
+                "\n  ".join(["nothing could be stored", *await observer.complaints()])
+            )
         return settled
 
     async def _search(self, observer: Observer, index: SearchIndex) -> None:

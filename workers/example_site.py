@@ -20,6 +20,8 @@ from workers.child import Child
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "recipes"
 CHANGED = "red-lentil-soup"
 REMOVED = "hazelnut-meringues"
+_SEED = "http://127.0.0.1:8460/"
+"""Seed of the example's pack; the demo serves the site on a free port instead."""
 NEW_WORD = "sumac"
 """Stands in no recipe before the change."""
 
@@ -39,9 +41,10 @@ class ExampleSite:
         shutil.copytree(EXAMPLE / "site" / "data", self._data)
         self.packs = directory / "packs"
         self.packs.mkdir()
-        shutil.copy(EXAMPLE / "pack.yaml", self.packs / "recipes.yaml")
         port = free_port()
         self.url = f"http://{LOOPBACK}:{port}/"
+        pack = (EXAMPLE / "pack.yaml").read_text(encoding="utf-8")
+        (self.packs / "recipes.yaml").write_text(pack.replace(_SEED, self.url), encoding="utf-8")
         command = [sys.executable, "-m", "examples.recipes.site"]
         self.process = Child(
             "example site",

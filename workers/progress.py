@@ -19,6 +19,7 @@ _SOON_SECONDS = 5
 
 _LOOK = f"""
 SELECT count(*) FILTER (WHERE last_visit_at IS NOT NULL) AS visited,
+       count(*) FILTER (WHERE kind = 'page' AND status > 0) AS answered,
        count(*) FILTER (WHERE claimed_by IS NOT NULL
                            OR due < now() + interval '{_SOON_SECONDS} s') AS open,
        (SELECT count(*) FROM worker_suite.documents WHERE NOT deleted) AS documents,
@@ -38,12 +39,18 @@ FROM worker_suite.pages AS page JOIN worker_suite.documents AS document
 ORDER BY page.depth, page.url LIMIT 1
 """
 
+_COMPLAINTS = """
+SELECT DISTINCT ON (detail) url, detail FROM worker_suite.pages WHERE detail <> '' LIMIT 3
+"""
+
 
 class Progress(msgspec.Struct, frozen=True):
     """Counts at one moment."""
 
     visited: int
-    """URLs that have been asked for."""
+    """URLs that have been dealt with once, sitemaps among them."""
+    answered: int
+    """Pages that a server answered for, redirects and errors included."""
     open: int
     """URLs that are being fetched, or are due within seconds."""
     documents: int
@@ -96,6 +103,11 @@ class Observer:
     async def title_of_one(self) -> str:
         """Return the title of the page nearest to the seed, to have something to search for."""
         return str(await self._connection.fetchval(_TITLE) or "")
+
+    async def complaints(self) -> list[str]:
+        """Return in words what stood in the way of some URLs, robots.txt included."""
+        rows = await self._connection.fetch(_COMPLAINTS)
+        return [f"{row['url']}: {row['detail']}" for row in rows]
 
     async def settle(self, tell: Callable[[Progress], None], patience_seconds: float) -> Progress:
         """Return when crawl and index have settled.

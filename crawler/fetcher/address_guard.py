@@ -63,7 +63,8 @@ class AddressGuard:
             ip = ip.ipv4_mapped
         if any(ip in network for network in self._allowed):
             return ""
-        return "" if _is_public(ip) else f"{address} is not a public address"
+        refusal = f"{address} is not a public address; ALLOW_NETWORKS may let it through"
+        return "" if _is_public(ip) else refusal
 
 
 def _is_public(ip: IPv4Address | IPv6Address) -> bool:

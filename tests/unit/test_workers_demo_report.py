@@ -12,6 +12,7 @@ from rich.console import Console
 from examples.recipes.site.__main__ import DATA
 from examples.recipes.site.recipes import Cookbook
 from indexer.search.port import Hit, SearchResult
+from shared.contracts.domain_pack_loader import load_pack
 from shared.documents.port import DocumentKey
 from shared.errors import ConfigError
 from workers import example_site
@@ -26,7 +27,15 @@ def printed() -> tuple[Report, io.StringIO]:
 
 
 def progress(**counts: int) -> Progress:
-    still = {"visited": 9, "open": 0, "documents": 7, "outbox": 0, "jobs": 0, "indexed": 7}
+    still = {
+        "visited": 11,
+        "answered": 9,
+        "open": 0,
+        "documents": 7,
+        "outbox": 0,
+        "jobs": 0,
+        "indexed": 7,
+    }
     return Progress(**{**still, **counts})
 
 
@@ -40,7 +49,7 @@ def test_what_was_left_out_is_listed_with_its_code_and_an_example() -> None:
     report.crawled(outcomes, progress(), seconds=3.0)
 
     text = output.getvalue()
-    assert "9 addresses asked for in 3.0 s (3 a second), 7 pages stored" in text
+    assert "9 pages asked for in 3.0 s (3 a second), 7 pages stored" in text
     (line,) = [line for line in text.splitlines() if " noindex " in line]
     assert "asks not to be indexed" in line
     assert "http://h/[b]diary[/b]" in line, "text of the web must not be taken for markup"
@@ -102,3 +111,9 @@ def test_without_the_examples_the_demo_says_what_to_do(
 
     with pytest.raises(ConfigError, match="give --url"):
         ExampleSite(tmp_path)
+
+
+def test_the_copied_pack_seeds_the_site_where_it_is_served(tmp_path: Path) -> None:
+    site = ExampleSite(tmp_path)
+
+    assert load_pack(site.packs / "recipes.yaml").seeds == [site.url]
