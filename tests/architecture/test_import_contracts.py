@@ -23,6 +23,10 @@ EXPECTED = {
     "queue-adapters",
     "document-adapters",
     "search-adapters",
+    "frontier-adapters",
+    "crawler-adapters",
+    "source-adapters",
+    "factories",
 }
 
 
