@@ -58,8 +58,9 @@ def deploy(
     redis7_server: Redis,
     postgres_server: Postgres,
     elasticsearch_server: Elasticsearch,
+    tmp_path: Path,
 ) -> Callable[[float], Deployment]:
-    """Deploy for the documentation, with a politeness delay in seconds."""
+    """Deploy for the documentation, with a politeness delay in seconds; logs go to `tmp_path`."""
 
     def deploy_with(delay_seconds: float) -> Deployment:
         packs = new_directory("packs")
@@ -72,7 +73,7 @@ def deploy(
             )
             (packs / f"{site}.yaml").write_text(pack)
         return Deployment(
-            new_directory("logs"),
+            tmp_path,
             redis7_server,
             postgres_server,
             elasticsearch_server,
