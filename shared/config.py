@@ -36,7 +36,7 @@ def setting(
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a value came from, in words: `flag --workers`, `environment WORKERS`, a file, default."""
+    """Where a value came from: `flag --workers`, `environment WORKERS`, `file ...`, `default`."""
 
     where: str
 

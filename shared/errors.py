@@ -3,7 +3,7 @@
 WorkerSuiteError
 ├── ConfigError            a setting, flag or file is wrong; exit code 2
 │   └── DomainPackError    a domain pack is wrong, with line and field
-├── DependencyError        a server is missing, too old, or set up so that it loses data; exit code 3
+├── DependencyError        a server is missing, too old, or may lose data; exit code 3
 ├── QueueConflictError     two kinds of worker on one queue name; exit code 4
 ├── UnknownSourceError     no document source of this name is registered
 ├── ConnectionLostError    a server went away in the middle; adapters reconnect, callers retry
