@@ -129,6 +129,8 @@ def test_stamps_outlive_a_killed_worker(worker: WorkerProcess, environment: dict
         ({"DATABASE_URL": "postgresql://u:canary@127.0.0.1:9/x"}, 3, "127.0.0.1:9"),
         ({"SEARCH_BACKEND": "elasticsearch"}, 2, "ELASTICSEARCH_URL"),
         ({"ELASTICSEARCH_URL": "http://u:canary@127.0.0.1:9"}, 3, "ELASTICSEARCH_URL"),
+        ({"ELASTICSEARCH_URL": "http://u:canary@localhost"}, 2, "scheme, host and port"),
+        ({"ELASTICSEARCH_URL": "u:canary@localhost"}, 2, "scheme, host and port"),
         ({"INDEX_NAME": "UPPER"}, 2, "INDEX_NAME"),
     ],
 )

@@ -9,21 +9,30 @@ import elastic_transport
 from elasticsearch import ApiError, AsyncElasticsearch, SerializationError
 from elasticsearch.serializer import OrjsonSerializer
 
-from shared.errors import ConnectionLostError, DependencyError
+from shared.errors import ConfigError, ConnectionLostError, DependencyError
 
 REQUEST_TIMEOUT_SECONDS = 30.0
 SUPPORTED_MAJOR = 9
 
 
 def connect(url: str) -> AsyncElasticsearch:
-    """Return a client. It never retries by itself: jobs do, and they know what was written."""
-    return AsyncElasticsearch(
-        url,
-        serializer=OrjsonSerializer(),
-        request_timeout=REQUEST_TIMEOUT_SECONDS,
-        max_retries=0,
-        retry_on_timeout=False,
-    )
+    """Return a client. It never retries by itself: jobs do, and they know what was written.
+
+    Raises ConfigError for a URL that is not complete.
+    """
+    try:
+        return AsyncElasticsearch(
+            url,
+            serializer=OrjsonSerializer(),
+            request_timeout=REQUEST_TIMEOUT_SECONDS,
+            max_retries=0,
+            retry_on_timeout=False,
+        )
+    except ValueError:
+        # The client's own words would repeat the URL, and the password in it.
+        raise ConfigError(
+            "ELASTICSEARCH_URL needs scheme, host and port, as http://localhost:9200"
+        ) from None
 
 
 @contextmanager
