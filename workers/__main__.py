@@ -23,6 +23,8 @@ Exit codes
   2  a setting or flag is wrong
 """
 
+COMMANDS = ("workers", "worker-crawler", "worker-indexer", "worker-sync")
+
 
 class Commands(click.Group):
     """Turns the suite's own errors into one line and their exit code."""
@@ -119,13 +121,20 @@ def doctor(config: Path | None, as_json: bool, **flags: Any) -> None:
 
 
 @main.command("config")
+@click.argument("command", required=False, type=click.Choice(COMMANDS))
 @config_option
 @json_option
-def show_config(config: Path | None, as_json: bool) -> None:
-    """Show every setting, its value and where it came from. Secrets are hidden."""
+def show_config(command: str | None, config: Path | None, as_json: bool) -> None:
+    """Show the settings of a COMMAND (or of all): value, and where it came from.
+
+    Secrets are hidden. With --config name the command that the file is for.
+    """
     from workers import config_listing
 
-    listing = config_listing.collect(os.environ, config)
+    if config is not None and command is None:
+        raise click.UsageError("--config needs a COMMAND: a file holds the settings of one")
+    commands = COMMANDS if command is None else (command,)
+    listing = config_listing.collect(commands, os.environ, config)
     if as_json:
         click.echo(config_listing.as_json(listing))
     else:

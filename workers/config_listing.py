@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -30,10 +30,13 @@ class Row(msgspec.Struct, frozen=True):
     origin: str
 
 
-def collect(environ: Mapping[str, str], file: Path | None) -> dict[str, list[Row]]:
-    """Return the settings of every command. Raises ConfigError for one that is not allowed."""
+def collect(
+    commands: Sequence[str], environ: Mapping[str, str], file: Path | None
+) -> dict[str, list[Row]]:
+    """Return the settings of these commands. Raises ConfigError for one that is not allowed."""
     found = {}
-    for command, (module, name) in _SETTINGS.items():
+    for command in commands:
+        module, name = _SETTINGS[command]
         loaded = load(getattr(import_module(module), name), flags={}, environ=environ, file=file)
         found[command] = [Row(*row) for row in shown(loaded)]
     return found
