@@ -29,8 +29,11 @@ _any_case = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode_message(raw: bytes) -> Job:
-    """Read one message of the inbox. Raises ValueError (msgspec's own) when it cannot be read."""
-    message = _decode(raw)
+    """Read one message of the inbox. Raises ValueError when it cannot be read."""
+    try:
+        message = _decode(raw)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not message.type:
         raise msgspec.ValidationError("the job has no type")
     payload = bytes(message.payload)

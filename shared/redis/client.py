@@ -37,10 +37,13 @@ def connect(url: str) -> redis.asyncio.Redis:
         raise _not_a_url(url) from None
 
 
-def connect_blocking(url: str) -> redis.Redis:
+def connect_blocking(
+    url: str, *, answer_timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+) -> redis.Redis:
     """Return the same kind of client for a thread of its own. Raises as `connect`."""
+    options = _OPTIONS | {"socket_timeout": answer_timeout_seconds}
     try:
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
+        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
     except ValueError:
         raise _not_a_url(url) from None
 

@@ -160,14 +160,14 @@ async def test_a_call_that_arrives_after_a_later_one_is_without_effect(
     """A broken connection may still deliver its bytes to the server, long after the repeat."""
     exchanger = queue._exchanger
     assert exchanger is not None
-    await queue.publish([job("a"), job("b")])
+    await queue.publish([job(key) for key in "abc"])
     proxy.cuts = 1
     with pytest.raises(ConnectionLostError):
         await queue.exchange([], 1)
     ghost = exchanger._unanswered
     assert ghost is not None
     await queue.exchange([], 1)
-    await queue.exchange([], 0)
+    await claim_one(queue)
     with pytest.raises(DependencyError, match="STALE"):
         await exchanger._send(ghost)
     assert (await queue.depth()).ready == 1

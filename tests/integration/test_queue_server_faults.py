@@ -221,6 +221,7 @@ async def test_a_full_server_takes_no_jobs_but_lets_its_work_be_finished(
 async def test_the_last_answer_of_a_dead_consumer_is_forgotten(
     queue: RedisQueue, client: redis.asyncio.Redis
 ) -> None:
+    await queue.publish([job("a")])
     await claim(queue)
     (answer,) = [key async for key in client.scan_iter(match="{jobs}:answer:*")]
     assert 0 < await client.ttl(answer) <= 3600

@@ -259,8 +259,10 @@ else
   reap()
   promote()
   claim_all()
-  redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
-  redis.call('EXPIRE', answer, answer_ttl)
+  if #ARGV > 10 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
+    redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
+    redis.call('EXPIRE', answer, answer_ttl)
+  end
   redis.call('ZADD', alive, 'XX', now + alive_for, consumer)
 end
 

@@ -8,7 +8,7 @@ from shared.queue.port import QueueSettings
 from shared.queue.redis.exchanger import alive_ms
 from shared.queue.redis.keys import QueueKeys
 from shared.queue.renewal_thread import RenewalThread
-from shared.redis.client import address_of, connect_blocking
+from shared.redis.client import ANSWER_TIMEOUT_SECONDS, address_of, connect_blocking
 from shared.redis.faults import translated
 from shared.redis.script import Argument, Script
 
@@ -26,7 +26,9 @@ def redis_lease_keeper(
 
 class _Renewal:
     def __init__(self, url: str, keys: QueueKeys, settings: QueueSettings, consumer: str) -> None:
-        self._client = connect_blocking(url)
+        # A connection that went silent must be given up while there is time for another.
+        patience = min(ANSWER_TIMEOUT_SECONDS, settings.lease_seconds / 3)
+        self._client = connect_blocking(url, answer_timeout_seconds=patience)
         self._address = address_of(self._client)
         self._keys = [keys.leases, keys.alive]
         self._head: list[Argument] = [

@@ -69,10 +69,11 @@ async def test_a_message_is_leased_and_retried_like_any_job(queue: Queue, harnes
 UNREADABLE = [
     b"", b"{", b"[]", b"null", b'"text"', b"{}", b'{"type":""}', b'{"type":7}', b"\xff\xfe\x00",
     b'{"type":"job"} trailing', b'{"id":"1","payload":{}}', b"http://example.org/",
+    b'{"type":"job","payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", UNREADABLE)
+@pytest.mark.parametrize("message", UNREADABLE, ids=lambda message: repr(message[:30]))
 async def test_what_cannot_be_read_is_dead_lettered_with_its_bytes(
     queue: Queue, harness: Harness, message: bytes
 ) -> None:
