@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import resource
 import signal
 import socket
@@ -30,15 +31,13 @@ from shared.contracts.domain_pack_loader import is_default_pack_name
 
 T = TypeVar("T")
 
-RETIRE_BYTES = 256 << 20
-"""A child that has grown by this much ends after its answer, and a fresh one takes its place."""
-
 _ANY_PACK = DomainPack(name="any", scope=Scope(hosts=["any"]))
 """The rules of all default packs: no fields, and the main text is looked for."""
 
 
 def serve(channel: socket.socket) -> None:
     """Answer until the owner closes the channel, or this process has grown too large."""
+    faulthandler.disable()  # a crash is an answer here, and no reason to fill the log
     setup = _receive(channel, msgspec.msgpack.Decoder(Setup))
     if setup is None:
         return
@@ -51,7 +50,7 @@ def serve(channel: socket.socket) -> None:
         answer = _answer(parsers, asked)
         signal.setitimer(signal.ITIMER_PROF, 0)
         _send(channel, answer)
-        if _size() > first_size + RETIRE_BYTES:
+        if _size() > first_size + setup.limits.retire_bytes:
             return
 
 

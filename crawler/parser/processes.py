@@ -82,8 +82,11 @@ class ParserProcesses:
 
     async def close(self) -> None:
         """End the parser processes."""
+        ended = [slot.connection for slot in self._slots if slot.connection is not None]
         for slot in self._slots:
             slot.drop()
+        for connection in ended:
+            await connection.child.exited()
 
     async def _ask(self, asked: Asked) -> PageParsed | SitemapParsed:
         slot = await self._idle.get()
@@ -105,6 +108,7 @@ class ParserProcesses:
                 async with asyncio.timeout(self._limits.wall_seconds):
                     return await connection.ask(message)
             except TimeoutError:
+                slot.drop()
                 return Failed("parser_timeout", f"no answer after {self._limits.wall_seconds:g} s")
             except (ConnectionError, asyncio.IncompleteReadError):
                 failure = await slot.failure()

@@ -24,6 +24,8 @@ class ParserLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Processor time, so that a busy machine kills no innocent page."""
     memory_bytes: int = 512 << 20
     """Address space beyond what the process starts with."""
+    retire_bytes: int = 256 << 20
+    """A process that has grown by more than this ends after its answer; a fresh one follows."""
     wall_seconds: float = 30.0
     """For a parser that hangs without using the processor."""
 
