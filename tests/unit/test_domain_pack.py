@@ -227,3 +227,19 @@ def test_the_schema_says_what_the_loader_says(change: dict[str, Any], valid: boo
     pack = {"name": "x", "scope": {"hosts": ["a.example"]}, **change}
     validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
     assert validator.is_valid(pack) is valid
+
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "domain-packs.md"
+
+
+def test_the_example_of_the_documentation_is_a_pack(tmp_path: Path) -> None:
+    example = DOCUMENTATION.read_text(encoding="utf-8").partition("```yaml\n")[2]
+    pack = load(tmp_path, example.partition("```")[0])
+    assert set(pack.fields) == {"minutes", "ingredients", "author", "image"}
+
+
+def test_every_key_is_documented() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    parts = json.loads(schema_text())["$defs"].values()
+    keys = {key for part in parts for key in part["properties"]}
+    assert [key for key in sorted(keys) if f"`{key}" not in text] == []
