@@ -31,6 +31,13 @@ UNUSABLE = frozenset({2, 3, 4})
 ASK_SECONDS = 70.0
 
 
+def pause_before_restart(last: float, ran_seconds: float) -> float:
+    """Return how long to wait: twice the last pause within bounds, afresh after a steady run."""
+    if ran_seconds > STEADY_SECONDS:
+        return FIRST_PAUSE_SECONDS
+    return min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, last * 2))
+
+
 class Group:
     """Starts the processes, replaces those that end, and ends with them."""
 
@@ -72,7 +79,7 @@ class Group:
 
     async def _keep_running(self, index: int, target: str) -> None:
         restarts = self._metrics.restarts.cell()
-        pause = FIRST_PAUSE_SECONDS
+        pause = 0.0
         while not self._stop.is_set():
             started = time.monotonic()
             status = await self._run_once(index, target)
@@ -81,11 +88,9 @@ class Group:
                 self._stop.set()
                 return
             restarts.add()
-            steady = time.monotonic() - started > STEADY_SECONDS
-            pause = FIRST_PAUSE_SECONDS if steady else pause
+            pause = pause_before_restart(pause, time.monotonic() - started)
             log.warning("process_ended", index=index, status=status, restart_in=pause)
             await self._sleep(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
 
     async def _run_once(self, index: int, target: str) -> int:
         child = await self._fork_server.spawn(target, can_fork=True)

@@ -125,6 +125,28 @@ async def test_a_lease_is_renewed_until_the_deadline_plus_the_time_to_settle() -
         assert source.held == {}
 
 
+async def test_a_deferred_job_gets_its_time_again() -> None:
+    clock, job, go = FrozenClock(), delivery(), asyncio.Event()
+    commit: asyncio.Future = asyncio.get_running_loop().create_future()
+
+    async def work(_):
+        await go.wait()
+        return Deferred(commit)
+
+    source = DirectedSource(job)
+    times = {"cancel_grace_seconds": 2.0, "settle_seconds": 10.0}
+    async with pool_on(source, Worker(work, timeout_seconds=5), clock=clock, **times) as bench:
+        while not source.held:
+            await asyncio.sleep(0)
+        clock.advance(3)
+        go.set()
+        while bench.count("worker_slots_busy"):
+            await asyncio.sleep(0)
+        assert source.held == {job.token: clock.monotonic() + 17.0}
+        commit.set_result(Done())
+        assert await source.verdict_of(job) == Done()
+
+
 async def test_a_lost_lease_cancels_the_job_and_drops_its_verdict() -> None:
     sleeper, lost, other = Sleeper(), delivery(), delivery(payload=NAMED)
     source = DirectedSource(lost)
