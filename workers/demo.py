@@ -15,6 +15,7 @@ from workers.demo_pack import write_pack
 from workers.demo_report import Report
 from workers.demo_steps import DemoSteps
 from workers.example_site import ExampleSite
+from workers.screen import nearby
 from workers.servers import Place, Servers
 from workers.settings import SuiteSettings
 from workers.suite import Suite, worker_processes
@@ -55,7 +56,7 @@ def run(
         environment = servers.environment() | (site.environment() if site else {})
         steps = DemoSteps(report, environment, started, url or "", site, search_text)
         asyncio.run(_demo(settings, servers, environment, site, steps, report))
-        report.next_steps(str(servers.write_environment()), str(directory))
+        report.next_steps(servers.write_environment(), directory)
     finally:
         servers.stop()
     console.print(steps.figures(time.time()).line(), soft_wrap=True)
@@ -74,7 +75,7 @@ async def _demo(
     stop = asyncio.Event()
     try:
         await suite.start(_START_SECONDS, stop)
-        ports = [Place(each.name, f"port {each.port}", str(each.log)) for each in suite.children]
+        ports = [Place(each.name, f"port {each.port}", nearby(each.log)) for each in suite.children]
         report.places([*servers.places(), *ports])
         async with suite.kept_running():
             async with open_observer(environment) as (observer, index):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
 from crawler.reasons import explain
 from indexer.search.port import Hit, SearchResult
 from workers.progress import Outcome, Progress
-from workers.screen import table
+from workers.screen import nearby, own_program, table
 from workers.servers import Place
 
 _STORED = ("ok", "unchanged", "not_modified")
@@ -53,13 +55,14 @@ class Report:
 
     def places(self, places: Sequence[Place]) -> None:
         """Say what runs where."""
-        self._console.print(table(("what", "where", "data or log"), _cells(places)))
+        cells = [(place.name, place.where, place.data) for place in places]
+        self._table(("what", "where", "data or log"), cells)
 
     def moving(self, now: Progress) -> None:
         """Show progress on a terminal; elsewhere it would only fill the log."""
         if self._console.is_terminal:
             text = f"  {now.answered} asked, {now.documents} stored, {now.indexed} indexed"
-            self._console.print(text, end="\r")
+            self._console.print(f"{text:<60}", end="\r")
 
     def crawled(self, outcomes: Sequence[Outcome], now: Progress, seconds: float) -> None:
         """Say what was crawled and what was left out, with reason codes."""
@@ -76,13 +79,13 @@ class Report:
                 (str(each.pages), each.reason, explain(each.reason), each.example)
                 for each in left_out
             ]
-            self._console.print(table(("", "code", "why", "for example"), rows))
+            self._table(("", "code", "why", "for example"), rows)
 
     def traps(self, ends: Sequence[tuple[str, str]]) -> None:
         """Say where the crawl left each trap of the site."""
         self.line("Endless parts of the site, left by the limits of its domain pack at:")
         rows = [("", reason, explain(reason), url) for url, reason in ends]
-        self._console.print(table(("", "code", "why", "first left out"), rows))
+        self._table(("", "code", "why", "first left out"), rows)
 
     def found(self, text: str, result: SearchResult) -> None:
         """Show the best hits of a search."""
@@ -98,23 +101,23 @@ class Report:
             f"{same.get('unchanged', 0)} had the same content, {same.get('ok', 0)} had changed."
         )
 
-    def next_steps(self, environment: str, data: str) -> None:
+    def next_steps(self, environment: Path, data: Path) -> None:
         """Say where the data is, and what to type next."""
         self.step("What to type next")
         for command, meaning in (
-            (f"workers up --data-dir {data}", "run all this for good, on the same data"),
-            (f"source {environment}", "in another terminal, to reach it"),
+            (f"{own_program('workers')} up --data-dir {nearby(data)}", "run this for good"),
+            (f"source {nearby(environment)}", "in another terminal, to reach it"),
             ('worker-indexer search "winter soup"', "search"),
-            ("worker-crawler seed https://example.org/", "crawl something else"),
-            ("workers doctor", "check your own servers before you use them"),
+            ("worker-crawler status", "how far the crawl is, and why pages were left out"),
+            ("SEED_SCOPE=host worker-crawler seed https://example.org/", "crawl another host"),
+            ("workers doctor", "look at servers of your own before you use them"),
         ):
-            self.line(f"{command:<50} {meaning}")
+            self.line(f"{command:<57} {meaning}")
+
+    def _table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._console.print(Padding(table(columns, rows), (0, 0, 0, 2), expand=False))
 
 
 def title(hit: Hit) -> str:
     """Return what a person would call the document of a hit."""
     return str(hit.body.get("title") or hit.key.id)
-
-
-def _cells(places: Sequence[Place]) -> list[tuple[str, str, str]]:
-    return [(place.name, place.where, place.data) for place in places]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -28,3 +31,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = ""
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
+
+
+def nearby(path: Path) -> str:
+    """Return a path as one types it here: relative when it lies below the current directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def own_program(name: str) -> str:
+    """Return how to call a program of this environment: by its name when it is on the PATH."""
+    program = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    return name if found and Path(found).samefile(program) else nearby(program)

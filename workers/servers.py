@@ -14,6 +14,7 @@ import msgspec
 from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.valkey import ValkeyServer
 from shared.errors import ConfigError
+from workers.screen import nearby
 from workers.settings import SuiteSettings
 
 
@@ -96,22 +97,21 @@ class Servers:
 
     def places(self) -> list[Place]:
         """Return what runs where, for people."""
-        given = "as the environment says"
-        rows = []
-        if self._postgres is None:
-            rows.append(Place("Postgres", given))
-        else:
-            directory = str(self._directory / "postgres")
-            rows.append(Place("Postgres", f"127.0.0.1:{self._postgres.port}", directory))
-        if self._valkey is None:
-            rows.append(Place("Redis", given))
-        else:
-            directory = str(self._directory / "valkey")
-            rows.append(Place("Valkey", f"127.0.0.1:{self._valkey.port}", directory))
-        if self._settings.elasticsearch_url:
-            rows.append(Place("Elasticsearch", given))
-        else:
-            rows.append(Place("Tantivy", "inside worker-indexer", str(self._directory / "tantivy")))
+        embedded = {"Postgres": self._postgres, "Valkey": self._valkey}
+        rows = [
+            Place(name, f"127.0.0.1:{server.port}", nearby(self._directory / name.lower()))
+            for name, server in embedded.items()
+            if server is not None
+        ]
+        if not self._settings.elasticsearch_url:
+            index = nearby(self._directory / "tantivy")
+            rows.append(Place("Tantivy", "inside worker-indexer", index))
+        given = {
+            "Postgres": self._settings.database_url,
+            "Redis": self._settings.redis(),
+            "Elasticsearch": self._settings.elasticsearch_url,
+        }
+        rows += [Place(name, "as the environment says") for name, url in given.items() if url]
         return rows
 
 

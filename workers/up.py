@@ -7,7 +7,7 @@ import signal
 
 from rich.console import Console
 
-from workers.screen import table
+from workers.screen import nearby, table
 from workers.servers import Place, Servers
 from workers.settings import SuiteSettings
 from workers.suite import Suite, worker_processes
@@ -19,7 +19,7 @@ GRACE_SECONDS = 30.0
 NEXT = """
 [bold]What to type next[/], in another terminal:
   source {file}
-  worker-crawler seed https://example.org/
+  SEED_SCOPE=host worker-crawler seed https://example.org/
   worker-crawler status
   worker-indexer search "words to find"
 Ctrl-C stops everything; the data stays.
@@ -61,10 +61,10 @@ def _say_where(console: Console, servers: Servers, suite: Suite) -> None:
     places = [
         *servers.places(),
         *(
-            Place(child.name, f"http://127.0.0.1:{child.port}/metrics", str(child.log))
+            Place(child.name, f"http://127.0.0.1:{child.port}/metrics", nearby(child.log))
             for child in suite.children
         ),
     ]
     rows = [(place.name, place.where, place.data) for place in places]
     console.print(table(("what", "where", "data or log"), rows))
-    console.print(NEXT.format(file=servers.write_environment()))
+    console.print(NEXT.format(file=nearby(servers.write_environment())))

@@ -76,7 +76,7 @@ def test_the_demo_crawls_searches_and_follows_a_change(tmp_path: Path) -> None:
         assert f" {reason} " in done.stdout, f"{reason} is not in:\n{done.stdout}"
     assert "now finds the changed page" in done.stdout
     assert "no longer finds the removed page" in done.stdout
-    assert str(tmp_path / "demo") in done.stdout
+    assert str(tmp_path / "demo" / "postgres") in done.stdout
     assert processes_below(tmp_path / "demo") == []
 
 
