@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
@@ -50,16 +51,17 @@ class HealthServer:
         Raises DependencyError, naming port and setting, when the address cannot be had.
         """
         try:
-            self._server = await asyncio.start_server(
-                self._peer, host, port, limit=MAX_REQUEST_BYTES
-            )
+            # Bound here and not by the loop, which would import the codec of host names first.
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            bound = socket.create_server((host, port), family=family)
         except OSError as error:
             reason = error.strerror or str(error)
             raise DependencyError(
                 f"cannot serve metrics and health on {host} port {port}: {reason}. "
                 "Set METRICS_PORT or --metrics-port to another port (0 picks a free one)."
             ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._peer, sock=bound, limit=MAX_REQUEST_BYTES)
+        self.port = bound.getsockname()[1]
 
     def close(self) -> None:
         """Stop listening; an answer on its way is finished while the loop runs."""
