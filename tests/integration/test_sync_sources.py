@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -172,6 +174,38 @@ async def test_an_application_without_rights_on_the_suite_can_write(recipes: Sho
         await recipes.application.execute("RESET ROLE; DROP OWNED BY shop_app; DROP ROLE shop_app")
 
 
+async def test_an_ordinary_role_that_owns_the_database_can_do_everything(shop: Shop) -> None:
+    role = f"owner_{uuid.uuid4().hex[:8]}"
+    name = await shop.application.fetchval("SELECT current_database()")
+    await shop.application.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'owner'; ALTER DATABASE {name} OWNER TO {role};"
+        f"DROP SCHEMA worker_suite CASCADE; ALTER SCHEMA shop OWNER TO {role};"
+    )
+    for table in ("recipes", "steps", "authors", "written_by"):
+        await shop.application.execute(f"ALTER TABLE shop.{table} OWNER TO {role}")
+    database = PostgresDatabase(_as_role(shop.database, role))
+    await database.open()
+    store = PostgresDocumentStore(database)
+    await store.open()
+    await shop.application.execute("INSERT INTO shop.recipes VALUES (1, 'soup')")
+    assert await Installer(database).install(RECIPES) == 1
+    changes, target = OutboxSource(database), Target()
+    await settle(changes, store, target)
+    assert target.live("recipes")["1"]["title"] == "soup"
+    await Installer(database).uninstall("recipes")
+    await changes.close()
+    await database.close()
+    await shop.application.execute(
+        f"ALTER DATABASE {name} OWNER TO CURRENT_USER; REASSIGN OWNED BY {role} TO CURRENT_USER;"
+        f"DROP OWNED BY {role}; DROP ROLE {role}"
+    )
+
+
+def _as_role(database: PostgresDatabase, role: str) -> str:
+    parts = urlsplit(database._url)
+    return parts._replace(netloc=f"{role}:owner@{parts.hostname}:{parts.port}").geturl()
+
+
 async def test_a_temporary_table_cannot_take_the_place_of_the_users(recipes: Shop) -> None:
     await recipes.application.execute(
         "CREATE TEMP TABLE written_by AS SELECT 66::bigint AS recipe_id, 10::bigint AS author_id"
@@ -208,9 +242,6 @@ async def test_sql_that_returns_a_document_twice_is_an_error(shop: Shop) -> None
 
 
 async def test_a_key_of_several_columns_and_any_spelling(shop: Shop) -> None:
-    await shop.application.execute(
-        'CREATE TABLE shop."Odd ""Table" ("Tenant" text, no uuid, PRIMARY KEY ("Tenant", no))'
-    )
     await shop.application.execute(
         'CREATE TABLE shop."Order" ("Tenant" text, no int, PRIMARY KEY ("Tenant", no))'
     )
