@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from shared.clock import Clock
 from shared.jobs import Delivery
+from shared.pool.deferrals import Deferrals
+from shared.pool.gathering import Gathering
 from shared.pool.judge import Judge
 from shared.pool.ledger import Ledger
 from shared.pool.processor import BatchProcessor, Execution, Processor
@@ -34,26 +34,25 @@ class Lane:
         judge: Judge,
         clock: Clock,
     ) -> None:
-        self.size, self._linger, self._process = process_of(processor)
-        self.gathering: deque[Execution[Any]] = deque()
+        size, linger, self._process = process_of(processor)
+        self.gathering = Gathering(size, linger, self.start_ready)
         self._policy = processor.retry
         self._timeout = processor.timeout_seconds
         self._cancel_grace = settings.cancel_grace_seconds
-        self.lease_span = (
-            self._linger + self._timeout + self._cancel_grace + settings.settle_seconds
+        settle_seconds = settings.cancel_grace_seconds + settings.settle_seconds
+        self.lease_span = linger + self._timeout + settle_seconds
+        self._deferrals = Deferrals(
+            self._timeout, settle_seconds, self._policy, ledger, judge, clock
         )
         self._decode = msgspec.json.Decoder(processor.payload_type).decode
         self._slots = slots
         self._ledger = ledger
         self._judge = judge
         self._now: Callable[[], float] = clock.monotonic
-        # All three are in the order of their deadlines, since a lane has one timeout.
+        # Both are in the order of their deadlines, since a lane has one timeout.
         self._running: dict[Run, None] = {}
         self._cancelled: dict[Run, float] = {}
-        self._deferred: dict[str, tuple[Delivery, float]] = {}
         self._stuck: set[Run] = set()
-        self._linger_over = False
-        self._lingering: asyncio.TimerHandle | None = None
 
     def accept(self, delivery: Delivery) -> None:
         """Decode a claimed delivery and let it wait for a slot; dead-letter it when unreadable."""
@@ -63,19 +62,11 @@ class Lane:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._judge.unstarted(delivery, DeadLetter(f"invalid payload: {error}"))
             return
-        self.gathering.append(Execution(payload, delivery))
+        self.gathering.add(Execution(payload, delivery))
 
     def start_ready(self) -> None:
         """Start what waits: full batches, and after the linger time whatever is there."""
-        size = self.size
-        while self.gathering and self._slots.free:
-            if len(self.gathering) < size and self._linger and not self._linger_over:
-                if self._lingering is None:
-                    loop = asyncio.get_running_loop()
-                    self._lingering = loop.call_later(self._linger, self._end_linger)
-                return
-            batch = [self.gathering.popleft() for _ in range(min(size, len(self.gathering)))]
-            self._stop_lingering()
+        while self._slots.free and (batch := self.gathering.batch()):
             self._start(batch)
 
     def sweep(self, now: float) -> None:
@@ -86,28 +77,21 @@ class Lane:
             self._cancelled[run] + self._cancel_grace <= now
         ):
             self._abandon(run)
-        while token := next(iter(self._deferred), None):
-            delivery, deadline = self._deferred[token]
-            if deadline > now:
-                break
-            del self._deferred[token]
-            self._give(delivery, self._timed_out(delivery, "deferred verdict"))
+        self._deferrals.sweep(now)
 
     def drop_lost(self) -> None:
         """Let go of everything whose lease is no longer held."""
         held = self._ledger.held
-        self.gathering = deque(e for e in self.gathering if e.delivery.token in held)
+        self.gathering.keep(held)
         for run in list(self._running):
             if not any(e.delivery.token in held for e in run.executions):
                 self._cancel(run, Cause.LOST)
-        for token in [token for token in self._deferred if token not in held]:
-            del self._deferred[token]
+        self._deferrals.drop_lost()
 
     def hand_back_unstarted(self) -> None:
         """Give back what waits for a slot."""
-        self._stop_lingering()
-        while self.gathering:
-            self._judge.unstarted(self.gathering.popleft().delivery, HandBack())
+        for execution in self.gathering.drain():
+            self._judge.unstarted(execution.delivery, HandBack())
 
     def cancel_all(self) -> None:
         """Cancel everything that runs, because the pool stops."""
@@ -118,20 +102,7 @@ class Lane:
         """Give back what could not be cancelled, and what is still deferred."""
         for run in list(self._cancelled):
             self._abandon(run)
-        for delivery, _ in self._deferred.values():
-            self._judge.unstarted(delivery, HandBack())
-        self._deferred.clear()
-
-    def _end_linger(self) -> None:
-        self._lingering = None
-        self._linger_over = True
-        self.start_ready()
-
-    def _stop_lingering(self) -> None:
-        self._linger_over = False
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
+        self._deferrals.hand_back()
 
     def _start(self, executions: Sequence[Execution[Any]]) -> None:
         run = Run(executions, self._now())
@@ -160,37 +131,10 @@ class Lane:
         seconds = self._now() - run.started
         for execution, outcome in zip(run.executions, outcomes, strict=True):
             if type(outcome) is Deferred:
-                self._defer(execution.delivery, outcome, seconds)
+                self._deferrals.add(execution.delivery, outcome, seconds)
             else:
-                self._give(execution.delivery, outcome, seconds, error)
+                self._judge.executed(execution.delivery, outcome, self._policy, seconds, error)
         self._slots.release()
-
-    def _give(
-        self,
-        delivery: Delivery,
-        verdict: Verdict,
-        seconds: float | None = None,
-        error: BaseException | None = None,
-    ) -> None:
-        self._judge.executed(delivery, verdict, self._policy, seconds, error)
-
-    def _defer(self, delivery: Delivery, outcome: Deferred, seconds: float) -> None:
-        if delivery.token not in self._ledger.held:
-            return
-        self._judge.deferred(delivery, seconds)
-        deadline = self._now() + self._timeout
-        self._deferred[delivery.token] = delivery, deadline
-        self._ledger.hold(delivery, deadline + self.lease_span - self._timeout)
-        outcome.verdict.add_done_callback(partial(self._resolve, delivery))
-
-    def _resolve(self, delivery: Delivery, verdict: asyncio.Future[Verdict]) -> None:
-        error = asyncio.CancelledError() if verdict.cancelled() else verdict.exception()
-        if self._deferred.pop(delivery.token, None) is None:
-            return
-        if error is None:
-            self._give(delivery, verdict.result())
-        else:
-            self._give(delivery, verdict_for(error, delivery.attempt, self._policy), None, error)
 
     def _cancel(self, run: Run, cause: Cause) -> None:
         del self._running[run]
@@ -209,11 +153,7 @@ class Lane:
     def _meaning(self, run: Run, error: BaseException, delivery: Delivery) -> Verdict:
         if isinstance(error, asyncio.CancelledError):
             if run.cause is Cause.TIMEOUT:
-                return self._timed_out(delivery, "job")
-            if run.cause is not None:
+                error = TimeoutError(f"job took longer than {self._timeout:g} s")
+            elif run.cause is not None:
                 return HandBack()
-        return verdict_for(error, delivery.attempt, self._policy)
-
-    def _timed_out(self, delivery: Delivery, what: str) -> Verdict:
-        error = TimeoutError(f"{what} took longer than {self._timeout:g} s")
         return verdict_for(error, delivery.attempt, self._policy)

@@ -53,7 +53,7 @@ class WorkerPool:
             p.job_type: Lane(p, settings, self._slots, self._ledger, judge, self._clock)
             for p in processors
         }
-        self._slot_holds = min(lane.size for lane in self._lanes.values())
+        self._slot_holds = min(lane.gathering.size for lane in self._lanes.values())
         self._quarantine = Quarantine(self._ledger)
         self._talk = Conversation(source, self._wake, settings.idle_seconds, self._clock)
         self._ticking: asyncio.TimerHandle | None = None
