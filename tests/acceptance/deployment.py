@@ -92,7 +92,7 @@ class Deployment:
 
     def indexed(self) -> dict[str, str]:
         """Return content hash by document id of every live document in the index."""
-        self._elasticsearch("/acceptance/_refresh", {})
+        self._elasticsearch("/acceptance/_refresh")
         found: dict[str, str] = {}
         after: list[Any] | None = None
         while True:
@@ -106,10 +106,10 @@ class Deployment:
                 found[meta["id"]] = meta["content_hash"]
             after = hits[-1]["sort"]
 
-    def _elasticsearch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _elasticsearch(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(
             self.elasticsearch.url + path,
-            data=json.dumps(body).encode() or None,
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
             method="POST",
         )
