@@ -1,0 +1,20 @@
+"""Start-up stays short: the core imports nothing it does not need to become ready."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+LATER = ("structlog", "prometheus_client", "tenacity", "redis", "asyncpg", "aiohttp", "ctypes")
+
+
+def test_the_core_of_a_worker_imports_no_library_that_can_wait() -> None:
+    code = (
+        "import sys, shared.pool.worker_pool, shared.supervisor.worker, shared.pool.queue_depth\n"
+        f"print(*[name for name in {LATER} if name in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert answer.stdout.split() == []
