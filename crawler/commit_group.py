@@ -96,16 +96,10 @@ class CommitGroup:
         if not first.done():
             first.cancel()
             return []
-        group = [first.result()]
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.max_seconds
-        while len(group) < self._settings.max_visits:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    group.append(await self._waiting.get())
-            except TimeoutError:
-                break
-        return group
+        if self._waiting.qsize() + 1 < self._settings.max_visits:
+            await asyncio.wait({stopping}, timeout=self._settings.max_seconds)
+        more = min(self._waiting.qsize(), self._settings.max_visits - 1)
+        return [first.result(), *(self._waiting.get_nowait() for _ in range(more))]
 
     async def _settle(self, group: Sequence[_Waiting]) -> None:
         give_up_at = self._clock.monotonic() + self._settings.patience_seconds
