@@ -122,6 +122,12 @@ class PostgresDatabase:
                 f"Postgres at {self._address} is version {version.major};"
                 f" {OLDEST_VERSION} or later is needed"
             )
+        path = await connection.fetchval("SHOW search_path")
+        if not path.startswith(SCHEMA):
+            raise DependencyError(
+                f"something between us and Postgres at {self._address} drops the settings of the"
+                " connection; connect to the server itself or to a session pool"
+            )
         if await connection.fetchval("SELECT pg_is_in_recovery()"):
             raise DependencyError(
                 f"Postgres at {self._address} is a standby; documents are read on the primary only"

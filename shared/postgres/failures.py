@@ -20,7 +20,7 @@ _MAY_PASS = {
     "25": "read-only: the server may be a standby",
     "40": "conflict between transactions",
     "53": "out of resources",
-    "55": "locked by another session",
+    "55": "locked, or not in a state for it",
     "57": "cancelled by the server",
     "58": "system error of the server",
 }

@@ -175,6 +175,13 @@ async def test_a_server_that_is_too_old_is_refused(
     assert "99 or later" in await _refusal(database_url)
 
 
+async def test_a_pooler_that_drops_settings_is_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresDatabase, "_server_settings", lambda _: {})
+    assert "session pool" in await _refusal(database_url)
+
+
 async def test_a_standby_is_refused(postgres_server: PostgresServer) -> None:
     # A server with a standby.signal and no primary to follow stays in recovery.
     postgres_server.stop()

@@ -339,6 +339,14 @@ async def test_partitions_outside_of_the_replay_window_are_dropped(relaying: Rel
     assert partitions == 2
 
 
+async def test_nothing_older_than_the_window_is_published_again(relaying: Relaying) -> None:
+    await relaying.change("a")
+    await relaying.relay.step()
+    forgetful = OutboxSource(relaying.database, replay_window_seconds=0.0)
+    assert await forgetful.replay(relaying.target.publish) == 0
+    assert await relaying.source.replay(relaying.target.publish) == 1
+
+
 async def test_depth_and_lag_are_seen(relaying: Relaying) -> None:
     empty = await relaying.source.depth()
     assert (empty.depth, empty.oldest_age_seconds) == (0, 0.0)

@@ -20,6 +20,7 @@ import shared.documents.postgres as store_module
 from shared.documents.port import DocumentKey, StampedRead
 from shared.documents.postgres import PostgresDocumentStore
 from shared.documents.stamps import draw_stamp, era_of
+from shared.embedded.postgres import PostgresServer
 from shared.errors import TransientError
 from shared.postgres.database import PostgresDatabase
 from shared.postgres.transaction import connection_of
@@ -244,3 +245,24 @@ async def test_the_era_rises_once_when_the_history_forks(
     after = await asyncio.gather(*(store.read("documents", []) for _ in range(8)))
     assert {era_of(read.stamp) for read in after} == {era_of(before) + 1}
     assert min(read.stamp for read in after) > before
+
+
+async def test_the_era_rises_when_a_standby_is_promoted_under_a_running_worker(
+    postgres_server: PostgresServer,
+) -> None:
+    database = PostgresDatabase(postgres_server.url)
+    await database.open()
+    store = PostgresDocumentStore(database)
+    await store.open()
+    before = (await store.read("documents", [])).stamp
+    # A server with a standby.signal and no primary to follow stays in recovery until promoted.
+    postgres_server.stop()
+    (postgres_server._cluster / "standby.signal").touch()
+    await asyncio.to_thread(postgres_server.start)
+    with pytest.raises(TransientError, match=r"read-only|recovery"):
+        await store.read("documents", [])
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT pg_promote()")
+    after = (await store.read("documents", [])).stamp
+    assert era_of(after) == era_of(before) + 1
+    await database.close()
