@@ -81,6 +81,16 @@ async def test_an_answer_says_what_came_from_whom_and_when(
     assert 0.3 <= answer.elapsed_seconds < 3.0
 
 
+async def test_the_wait_for_a_connection_is_before_the_start(site: Site) -> None:
+    """Politeness counts from the start: a start that is too early lets the next come too soon."""
+    one_at_a_time = AiohttpFetcher(AddressGuard(LOOPBACK), "test/1.0", max_connections=1)
+    url = f"{site.origin}/slow-start"
+    answers = await asyncio.gather(*(one_at_a_time.fetch(FetchRequest(url=url)) for _ in range(2)))
+    await one_at_a_time.close()
+    first, second = sorted(answer.started for answer in answers)
+    assert second - first >= 0.3
+
+
 async def test_says_who_it_is_and_what_it_reads(site: Site, fetcher: AiohttpFetcher) -> None:
     await fetcher.fetch(FetchRequest(url=f"{site.origin}/", headers={"Accept-Language": "de"}))
     headers = site.requests[0].headers
