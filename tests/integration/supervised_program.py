@@ -70,7 +70,8 @@ def main() -> int:
     metrics = PoolMetrics(table, ["nap"])
 
     async def build(context: ProcessContext) -> WorkerParts:
-        if os.environ.get("BREAK") == "build":
+        if os.environ.get("BREAK") or Path(os.environ["LEDGER"] + ".broken").exists():
+            _write(f"broken {context.index}")
             raise DependencyError("the database is not there")
         queue = MemoryQueue(QueueSettings(name="naps"), shared_broker("naps"))
         await queue.open("test", ["nap"])

@@ -185,6 +185,20 @@ def test_a_killed_process_is_replaced_and_the_totals_stay_right(start: Start) ->
     assert worker.ends_with() == 0, worker.said()
 
 
+def test_a_group_that_was_ready_outlives_a_server_that_goes_away(start: Start) -> None:
+    worker = start(PROCESSES="2")
+    worker.wait_ready()
+    broken = Path(f"{worker.ledger}.broken")
+    broken.touch()
+    os.kill(int(worker.lines("built")[0][2]), signal.SIGKILL)
+    worker.wait_for("broken", 2)  # restarted once, and once more after a longer pause
+    assert worker.get("/health/ready")[0] == 503
+    broken.unlink()
+    worker.wait_for("built", 3)
+    worker.wait_ready()
+    assert worker.process.poll() is None
+
+
 def test_a_process_that_is_asked_to_leave_drains_and_is_replaced(start: Start) -> None:
     worker = start(PROCESSES="2", NAPS="1")
     victim = int(worker.wait_for("started", 2)[0][3])

@@ -138,6 +138,29 @@ async def test_a_lost_call_is_repeated_as_it_was_while_jobs_go_on() -> None:
     assert lost[0] == lost[1] == lost[2] == lost[3]
 
 
+async def test_the_progress_age_rises_while_the_source_is_away() -> None:
+    clock = FrozenClock()
+
+    async def work(_):
+        return Done()
+
+    source = DirectedSource()
+    async with pool_on(source, Worker(work), clock=clock) as bench:
+        gauge = next(m for m in bench.table.metrics if m.name == "worker_progress_age_seconds")
+        while not (heard := bench.table.total(gauge.cell().at)):
+            await asyncio.sleep(0)
+        assert heard == clock.monotonic()
+        source.failures = 3
+        source.add(delivery())
+        clock.advance(100)
+        while source.failures == 3:
+            await asyncio.sleep(0.001)
+        assert bench.table.total(gauge.cell().at) == heard
+        while bench.table.total(gauge.cell().at) == heard:
+            await asyncio.sleep(0.001)
+        assert bench.table.total(gauge.cell().at) == clock.monotonic()
+
+
 async def test_a_source_that_stays_away_ends_a_stop_with_its_error() -> None:
     clock = FrozenClock()
 
