@@ -75,6 +75,16 @@ async def test_the_same_stamp_twice_is_as_good_as_written(index: SearchIndex) ->
     assert await write(index, document("x", 5, title="one")) == [Outcome.SUPERSEDED]
 
 
+async def test_a_stamp_of_an_era_that_was_left_is_no_success(index: SearchIndex) -> None:
+    """Whoever draws it reads a database that is no longer the truth."""
+    await write(index, document("x", 2 * 2**48 + 5, title="new"))
+    (outcome,) = await index.write([document("x", 2**48 + 900, title="old")], index.epoch)
+    assert outcome.outcome is Outcome.TRY_AGAIN
+    assert "era 2" in outcome.reason
+    assert "era 1" in outcome.reason
+    assert await ids(index, "new") == ["x"]
+
+
 async def test_one_key_twice_in_a_batch_keeps_the_higher_stamp(index: SearchIndex) -> None:
     batch = [document("x", 6, title="newer"), document("x", 5, title="older")]
     assert await write(index, *batch) == [Outcome.WRITTEN, Outcome.SUPERSEDED]

@@ -178,7 +178,8 @@ async def test_outcomes_are_matched_by_position(
     statuses = [201, 409, 400, 429, 404, 200, 503, 409]
 
     async def mixed(ids: list[str]) -> web.StreamResponse:
-        kind = {"type": "index_not_found_exception", "reason": "no such index"}
+        conflict = "current version [7] is higher or equal to the one provided [5]"
+        kind = {"type": "index_not_found_exception", "reason": conflict}
         return _answer({"items": [{"index": {"status": s, "error": kind}} for s in statuses]})
 
     scripted.answer = mixed

@@ -85,7 +85,6 @@ def test_bodies_keep_to_their_size_and_lose_nothing(sizes: list[int], limit: int
     [
         (200, "", Outcome.WRITTEN),
         (201, "", Outcome.WRITTEN),
-        (409, "version_conflict_engine_exception", Outcome.SUPERSEDED),
         (400, "document_parsing_exception", Outcome.REFUSED),
         (404, "index_not_found_exception", Outcome.STALE),
         (404, "something_else", Outcome.REFUSED),
@@ -99,8 +98,26 @@ def test_what_each_status_means(status: int, kind: str, outcome: Outcome) -> Non
     error = {"type": kind, "reason": "the words"} if kind else None
     found = item_outcome({"index": {"status": status, "error": error}})
     assert found.outcome is outcome
-    if outcome not in (Outcome.WRITTEN, Outcome.SUPERSEDED):
+    if outcome is not Outcome.WRITTEN:
         assert "the words" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("current version [9] is higher or equal to the one provided [8]", Outcome.SUPERSEDED),
+        (
+            f"current version [{2**48}] is higher or equal to the one provided [8]",
+            Outcome.TRY_AGAIN,
+        ),
+        ("words we do not know", Outcome.TRY_AGAIN),
+    ],
+)
+def test_a_conflict_is_success_only_against_a_stamp_of_our_own_era(
+    reason: str, outcome: Outcome
+) -> None:
+    error = {"type": "version_conflict_engine_exception", "reason": f"[x]: {reason}"}
+    assert item_outcome({"index": {"status": 409, "error": error}}).outcome is outcome
 
 
 def test_the_live_generation_has_the_last_word_once_all_are_decided() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from indexer.search.conflict import conflict
 from indexer.search.port import Outcome, WriteOutcome
 
 _WRITTEN = WriteOutcome(Outcome.WRITTEN)
-_SUPERSEDED = WriteOutcome(Outcome.SUPERSEDED)
+_VERSIONS = re.compile(r"current version \[(\d+)\].*provided \[(\d+)\]")
 _UNDECIDED = (Outcome.STALE, Outcome.TRY_AGAIN)
 
 FORBIDDEN = 403
@@ -21,13 +23,20 @@ def item_outcome(item: Mapping[str, Mapping[str, Any]]) -> WriteOutcome:
     status = answer["status"]
     if status < 300:
         return _WRITTEN
-    if status == 409:
-        return _SUPERSEDED
     error = answer.get("error") or {}
+    if status == 409:
+        return _conflict(error.get("reason", ""))
     if status == 404 and error.get("type") == "index_not_found_exception":
         return WriteOutcome(Outcome.STALE, error.get("reason", ""))
     again = status in (429, FORBIDDEN) or status >= 500
     return WriteOutcome(Outcome.TRY_AGAIN if again else Outcome.REFUSED, words_of(error, status))
+
+
+def _conflict(reason: str) -> WriteOutcome:
+    versions = _VERSIONS.search(reason)
+    if versions is None:
+        return WriteOutcome(Outcome.TRY_AGAIN, f"unexpected conflict: {reason}")
+    return conflict(int(versions[1]), int(versions[2]))
 
 
 def document_outcome(items: Sequence[WriteOutcome]) -> WriteOutcome:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import tantivy
 
+from indexer.search.conflict import conflict
 from indexer.search.identity import index_id
 from indexer.search.port import Hit, IndexWrite, Outcome, SearchQuery, SearchResult, WriteOutcome
 from indexer.search.tantivy.schema import TOKENIZER, analyzer, document, schema
@@ -18,7 +19,6 @@ from shared.errors import DependencyError
 
 _HEAP_BYTES = 64 * 1024 * 1024
 _WRITTEN = WriteOutcome(Outcome.WRITTEN)
-_SUPERSEDED = WriteOutcome(Outcome.SUPERSEDED)
 
 
 class TantivyGeneration:
@@ -56,8 +56,9 @@ class TantivyGeneration:
         outcomes = []
         for write in batch:
             key = index_id(write.key)
-            if write.stamp <= newest.get(key, self._stamp(key)):
-                outcomes.append(_SUPERSEDED)
+            held = newest[key] if key in newest else self._stamp(key)
+            if write.stamp <= held:
+                outcomes.append(conflict(held, write.stamp))
                 continue
             try:
                 made = document(write)
