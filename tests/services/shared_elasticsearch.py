@@ -12,26 +12,29 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from shared.errors import DependencyError
 from tests.services.elasticsearch import Elasticsearch, distribution, java_home
 
 _PROJECT = Path(__file__).parents[2]
+_START_SECONDS = 170.0
+_POLL_SECONDS = 0.05
 
 
 def shared_url(directory: Path, controller: int) -> str:
     """Return the URL of the session's server; starts it when nobody has yet.
 
-    Raises RuntimeError with the guard's output when it does not come up.
+    Raises DependencyError with the reason when it does not come up.
     """
-    url_file = directory / "url"
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not url_file.exists():
+        if not (directory / "pid").exists():
             distribution()  # a missing server or JDK skips here, where the test is
             java_home()
-            url_file.write_text(_start_guard(directory, controller))
-    return url_file.read_text()
+            _start_guard(directory, controller)
+    return _outcome(directory / "outcome")
 
 
 def stop(directory: Path) -> None:
@@ -45,27 +48,28 @@ def stop(directory: Path) -> None:
     os.close(guard)
 
 
-def _start_guard(directory: Path, controller: int) -> str:
+def _outcome(file: Path) -> str:
+    deadline = time.monotonic() + _START_SECONDS
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise DependencyError("Elasticsearch is not ready in time")
+        time.sleep(_POLL_SECONDS)
+    said = file.read_text()
+    if not said.startswith("http://"):
+        raise DependencyError(said)
+    return said
+
+
+def _start_guard(directory: Path, controller: int) -> None:
     command = [sys.executable, "-m", "tests.services.shared_elasticsearch"]
     guard = subprocess.Popen(
         [*command, str(directory), str(controller)],
         cwd=_PROJECT,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
         start_new_session=True,
     )
-    assert guard.stdout is not None
-    with guard.stdout as output:
-        said = output.readline().strip()
-        if not said.startswith("http://"):
-            reason = output.read()
-            guard.wait()
-            raise RuntimeError(f"no Elasticsearch:\n{said}\n{reason}")
     guard.returncode = 0  # it outlives us on purpose; without this Popen warns
     (directory / "pid").write_text(str(guard.pid))
-    return said
 
 
 def _guard(directory: Path, controller: int) -> None:
@@ -74,10 +78,18 @@ def _guard(directory: Path, controller: int) -> None:
     server = Elasticsearch(directory / "node")
     try:
         server.start()
-        print(server.url, flush=True)
+        _tell(directory, server.url)
         select.select([watched], [], [])
+    except DependencyError as error:
+        _tell(directory, str(error))
     finally:
         server.stop()
+
+
+def _tell(directory: Path, outcome: str) -> None:
+    unfinished = directory / "outcome.unfinished"
+    unfinished.write_text(outcome)
+    unfinished.rename(directory / "outcome")
 
 
 if __name__ == "__main__":
