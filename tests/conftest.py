@@ -52,7 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests that may start Elasticsearch the time that takes on a busy machine."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        starts = fixtures & {"_elasticsearch", "elasticsearch_server"}
+        # A test that asks for its server by name shows it only in the name of its case.
+        named = "elastic" in item.name
+        starts = named or fixtures & {"_elasticsearch", "elasticsearch_server"}
         if starts and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(180), append=False)
 
