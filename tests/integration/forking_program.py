@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import sys
+from pathlib import Path
 
 from shared.errors import DependencyError
 from shared.supervisor.fork_server import ChildLimits, ForkServer
@@ -46,7 +47,8 @@ def imported(channel: socket.socket) -> None:
 
 def grandparent(channel: socket.socket, fork_server: ForkServer) -> None:
     async def main() -> None:
-        child = await fork_server.spawn(f"{HERE}:echo")
+        # It never looks at its channel: only a kill ends it.
+        child = await fork_server.spawn(f"{HERE}:spin")
         channel.sendall(f"{os.getppid()} {child.pid}".encode())
         await asyncio.sleep(60)
 
@@ -67,6 +69,20 @@ async def _say(server: ForkServer, target: str, text: bytes = b"hello") -> bytes
     writer.close()
     assert await child.exited() == 0
     return said
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+async def _gone(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while _runs(pid):
+            await asyncio.sleep(0.01)
 
 
 async def statuses(server: ForkServer) -> None:
@@ -106,18 +122,18 @@ async def owner_dies(server: ForkServer) -> None:
     owner.kill()
     await owner.exited()
     writer.close()
-    async with asyncio.timeout(10):
-        while os.path.exists(f"/proc/{grandchild}"):  # noqa: PTH110 - /proc is memory
-            await asyncio.sleep(0.01)
-    print("grandchild gone", os.path.exists(f"/proc/{fork_server}"))  # noqa: PTH110
+    await _gone(grandchild)
+    print("grandchild gone", _runs(fork_server))
 
 
 async def server_dies(server: ForkServer) -> None:
     owner = await server.spawn(f"{HERE}:grandparent", can_fork=True)
     reader, writer = await asyncio.open_connection(sock=owner.channel)
-    fork_server, _ = map(int, (await reader.read(100)).split())
+    fork_server, grandchild = map(int, (await reader.read(100)).split())
     os.kill(fork_server, 9)
     print(await owner.exited())
+    await _gone(owner.pid)
+    await _gone(grandchild)
     writer.close()
     try:
         await server.spawn("named")

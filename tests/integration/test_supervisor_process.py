@@ -31,7 +31,8 @@ class Part:
         await stop.wait()
         if self.deaf:
             await asyncio.Event().wait()
-        await asyncio.sleep(0.01)
+        if self.name == "pool":
+            await asyncio.sleep(0.05)  # a service that did not wait for it would end before it
         self.notes.append(f"{self.name} ends")
 
 
