@@ -74,7 +74,7 @@ class AiohttpFetcher:
             known = _failed(_fault_of(error), f"{type(error).__name__}: {error}")
         return FetchAnswer(
             url=request.url,
-            started=exchange.sent_at or begun,
+            arrived_by=exchange.answered_at or self._clock.monotonic(),
             elapsed_seconds=self._clock.monotonic() - (exchange.sent_at or begun),
             remote_address=exchange.remote_address,
             **known,
@@ -111,28 +111,32 @@ class _Exchange:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.sent_at = 0.0
+        self.answered_at = 0.0
         self.remote_address = ""
 
     def sent(self, peer: Any) -> None:
-        """Note when the request left, and to whom.
-
-        Read just after the write: the gap to the next request can then only be longer than the
-        delay, never shorter.
-        """
+        """Note when the request left, and to whom."""
         self.sent_at = self._clock.monotonic()
         self.remote_address = str(peer[0]) if peer else ""
+
+    def answered(self) -> None:
+        """Note when the head of the answer came: the first proof that the request arrived."""
+        self.answered_at = self._clock.monotonic()
 
 
 _current: ContextVar[_Exchange] = ContextVar("current_exchange")
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response that notes the moment its request was sent."""
+    """A response that notes when its request was sent and when its own head came."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         transport = connection.transport
-        _current.get().sent(transport.get_extra_info("peername") if transport else None)
-        return await super().start(connection)
+        exchange = _current.get()
+        exchange.sent(transport.get_extra_info("peername") if transport else None)
+        answered = await super().start(connection)
+        exchange.answered()
+        return answered
 
 
 def _request_headers(request: FetchRequest) -> dict[str, str]:

@@ -70,9 +70,10 @@ class FetchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fault: FetchFault | None = None
     detail: str = ""
     """The fault in words, for the person who asks why."""
-    started: float
-    """Local monotonic reading when the request had just been written; if it never was, of the
-    call. A delay counted from here is never shorter for the server."""
+    arrived_by: float
+    """Local monotonic reading by which the server had the request: when the head of its answer
+    came, or when we gave up. A delay counted from here is never shorter for the server, however
+    long the request was under way."""
     elapsed_seconds: float = 0.0
     remote_address: str = ""
 

@@ -166,7 +166,7 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     host: str
     since_start_seconds: float
-    """Seconds since the request was sent; negative when it never was."""
+    """Seconds since the host surely had the request; negative when it was never sent."""
     block_seconds: float = 0.0
     """Ask nothing of this host for so long (429, Retry-After, slow answers, errors); the longest
     seen wins, and it outlives Redis."""

@@ -47,7 +47,7 @@ class PoliteRequests:
         """Let the host be asked again, in time."""
         rest = rest_seconds(answer, execution.payload.failures, self._clock.wall())
         self._metrics.host_rest_seconds.add(rest)
-        await self._report(execution, self._clock.monotonic() - answer.started, rest)
+        await self._report(execution, self._clock.monotonic() - answer.arrived_by, rest)
 
     async def unused(self, execution: Execution[Target]) -> None:
         """Let the host be asked by somebody else: nothing was sent."""

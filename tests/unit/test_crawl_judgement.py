@@ -36,7 +36,7 @@ STORED = {"content_hash": "ab" * 16, "etag": '"1"', "interval_seconds": DAY}
 
 
 def answer(status: int = 200, **more: Any) -> FetchAnswer:
-    return FetchAnswer(url=URL.url, status=status, started=0.0, **more)
+    return FetchAnswer(url=URL.url, status=status, arrived_by=0.0, **more)
 
 
 def judged(got: FetchAnswer, wall: float = NOW, **known: Any) -> Outcome:

@@ -22,7 +22,7 @@ def low(a: float, _: float) -> float:
 
 
 def answer(status: int = 200, seconds: float = 0.1, **more: object) -> FetchAnswer:
-    return FetchAnswer(url="x", status=status, started=0.0, elapsed_seconds=seconds, **more)  # type: ignore[arg-type]
+    return FetchAnswer(url="x", status=status, arrived_by=0.0, elapsed_seconds=seconds, **more)  # type: ignore[arg-type]
 
 
 def test_the_first_interval_is_the_packs() -> None:

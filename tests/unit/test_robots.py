@@ -27,7 +27,7 @@ def allows(text: str, path: str, agent: str = AGENT) -> bool:
 
 
 def answer(status: int = 200, body: bytes = b"", **more: Any) -> FetchAnswer:
-    return FetchAnswer(url=f"{ORIGIN}/robots.txt", status=status, body=body, started=0.0, **more)
+    return FetchAnswer(url=f"{ORIGIN}/robots.txt", status=status, body=body, arrived_by=0.0, **more)
 
 
 @pytest.mark.parametrize(
