@@ -35,7 +35,7 @@ lint: .venv/dev.stamp ## check style, types and import directions
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 format: .venv/dev.stamp ## format the code
 	.venv/bin/ruff check --fix .

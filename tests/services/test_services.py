@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import urllib.request
 
 import asyncpg
@@ -77,6 +79,20 @@ def test_elasticsearch_is_the_version_we_test(elasticsearch_url: str, index_pref
         assert answer.status == 200
 
 
+SETTINGS = ["WORKERS", "LOG_LEVEL", "REDIS_ADDR", "DATABASE_URL", "QUEUE_KEY", "PGPASSWORD"]
+
+
 def test_settings_of_the_user_are_hidden() -> None:
-    assert "DATABASE_URL" not in os.environ
-    assert "WORKERS" not in os.environ
+    assert not [name for name in SETTINGS if name in os.environ]
+    assert "PATH" in os.environ
+
+
+def test_settings_are_hidden_when_the_user_has_some() -> None:
+    test = f"{__file__}::test_settings_of_the_user_are_hidden"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", test],
+        capture_output=True,
+        text=True,
+        env=os.environ | dict.fromkeys(SETTINGS, "3"),
+    )
+    assert done.returncode == 0, done.stdout
