@@ -45,13 +45,12 @@ class PostgresDocumentStore:
 
     async def put(self, tx: Transaction, documents: Sequence[DocumentWrite]) -> int:
         """Insert or replace; see DocumentStore.put. The last of several with one id wins."""
-        # Rows are locked in the order of their ids, so that two crawlers cannot deadlock.
-        last = sorted({document.id: document for document in documents}.items())
+        last = {document.id: document for document in documents}
         row = await connection_of(tx).fetchrow(
             _PUT,
-            [document_id for document_id, _ in last],
-            [document.body for _, document in last],
-            [document.content_hash for _, document in last],
+            list(last),
+            [document.body for document in last.values()],
+            [document.content_hash for document in last.values()],
         )
         return int(row["count"])
 

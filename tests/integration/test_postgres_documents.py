@@ -67,7 +67,7 @@ async def test_of_two_racing_puts_of_one_text_the_second_changes_nothing(
 async def test_puts_in_opposite_order_do_not_deadlock(
     database: PostgresDatabase, store: PostgresDocumentStore
 ) -> None:
-    ids = [f"doc-{number:03}" for number in range(200)]
+    ids = [f"doc-{number:04}" for number in range(2000)]
 
     async def put(order: list[str], version: int) -> int:
         content_hash = version.to_bytes(16, "big")
@@ -76,7 +76,7 @@ async def test_puts_in_opposite_order_do_not_deadlock(
 
     for version in range(0, 20, 2):
         changed = await asyncio.gather(put(ids, version), put(ids[::-1], version + 1))
-        assert list(changed) == [200, 200]
+        assert list(changed) == [2000, 2000]
 
 
 async def test_a_removed_document_keeps_no_text(

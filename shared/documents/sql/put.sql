@@ -1,4 +1,4 @@
--- Writes documents that changed ($1 ids in order, $2 bodies, $3 hashes), and their outbox rows.
+-- Writes documents that changed ($1 ids, each once, $2 bodies, $3 hashes), and their outbox rows.
 WITH written AS (
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS w (id, body, content_hash)
 ),
@@ -11,6 +11,8 @@ changed AS (
         WHERE same.id = written.id AND NOT same.deleted
           AND same.content_hash = written.content_hash
     )
+    -- Rows are locked in one order everywhere, so that two crawlers cannot deadlock.
+    ORDER BY id COLLATE "C"
     ON CONFLICT (id) DO UPDATE
     SET body = excluded.body, content_hash = excluded.content_hash, deleted = false,
         changed_at = now()
