@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -44,14 +44,27 @@ def forks(fork_server: ForkServer) -> WatchedForks:
 
 
 @pytest_asyncio.fixture
-async def parser(forks: WatchedForks, fork_server: ForkServer) -> AsyncIterator[ParserProcesses]:
-    """One parser process."""
-    made = ParserProcesses(
-        forks, {PACK.name: PACK}, user_agent=USER_AGENT, count=1, limits=SMALL_LIMITS
-    )
-    yield made
-    await made.close()
+async def make_parser(
+    forks: WatchedForks, fork_server: ForkServer
+) -> AsyncIterator[Callable[[ParserLimits], ParserProcesses]]:
+    """Make parsers of one process each, and end them after the test."""
+    made: list[ParserProcesses] = []
+
+    def make(limits: ParserLimits) -> ParserProcesses:
+        packs = {PACK.name: PACK}
+        made.append(ParserProcesses(forks, packs, user_agent=USER_AGENT, count=1, limits=limits))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
     fork_server.close()
+
+
+@pytest.fixture
+def parser(make_parser: Callable[[ParserLimits], ParserProcesses]) -> ParserProcesses:
+    """One parser process."""
+    return make_parser(SMALL_LIMITS)
 
 
 def page(body: bytes = HONEST, pack: str = PACK.name) -> ParseRequest:
@@ -126,19 +139,14 @@ async def test_a_child_that_is_killed_takes_one_page_with_it(
 
 
 async def test_a_child_that_stops_is_killed_after_the_wall_time(
-    forks: WatchedForks, fork_server: ForkServer
+    forks: WatchedForks, make_parser: Callable[[ParserLimits], ParserProcesses]
 ) -> None:
-    limits = ParserLimits(wall_seconds=0.3)
-    parser = ParserProcesses(
-        forks, {PACK.name: PACK}, user_agent=USER_AGENT, count=1, limits=limits
-    )
+    parser = make_parser(ParserLimits(wall_seconds=2.0))
     await parser.parse(page())
     os.kill(forks.children[0].pid, signal.SIGSTOP)
     assert await failure(parser, page()) == "parser_timeout"
     assert await forks.children[0].exited() == -signal.SIGKILL
     assert (await parser.parse(page())).title == "Honest"
-    await parser.close()
-    fork_server.close()
 
 
 async def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_pages(
@@ -154,20 +162,13 @@ async def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_pages
 
 
 async def test_a_child_that_has_grown_is_replaced_without_losing_a_page(
-    forks: WatchedForks, fork_server: ForkServer
+    forks: WatchedForks, make_parser: Callable[[ParserLimits], ParserProcesses]
 ) -> None:
-    limits = ParserLimits(retire_bytes=0)
-    parser = ParserProcesses(
-        forks, {PACK.name: PACK}, user_agent=USER_AGENT, count=1, limits=limits
-    )
-    growing = page(b"<p>word</p>" * 10_000)
+    parser = make_parser(ParserLimits(retire_bytes=-1 << 40))  # every page is one too many
     for _ in range(3):
-        await parser.parse(growing)
         assert (await parser.parse(page())).title == "Honest"
-    assert len(forks.children) > 3
+    assert len(forks.children) == 3
     assert await forks.children[0].exited() == 0
-    await parser.close()
-    fork_server.close()
 
 
 async def test_what_is_no_html_fails_and_costs_no_child(
