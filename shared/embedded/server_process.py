@@ -90,7 +90,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """End the program and all its children at once, as a crash does (SIGKILL)."""
-        if self._process is None:
+        if self._process is None or self.pid is None:
             return
         for pid in [self._process.pid, *_descendants(self._process.pid)]:
             with contextlib.suppress(ProcessLookupError):

@@ -66,10 +66,19 @@ class ValkeyServer:
     def _answers(self) -> bool:
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+                connection.sendall(b"INFO\r\n")
+                facts = _bulk_string(connection).split()
         except OSError:
             return False
+        # Another server may hold the port; ours may still be reading its append-only file.
+        return b"process_id:%d" % (self.pid or 0) in facts and b"loading:0" in facts
+
+
+def _bulk_string(connection: socket.socket) -> bytes:
+    """Read one reply; empty when it is an error, as from a server that wants a password."""
+    with connection.makefile("rb") as reply:
+        header = reply.readline()
+        return reply.read(int(header[1:])) if header.startswith(b"$") else b""
 
 
 def wheel_program() -> Path:

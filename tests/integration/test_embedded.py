@@ -143,6 +143,15 @@ def test_taken_port_is_a_clear_error(reaped: Reaper[Any], tmp_path: Path) -> Non
     assert server.pid is None
 
 
+def test_port_of_another_redis_is_a_clear_error(reaped: Reaper[Any], tmp_path: Path) -> None:
+    first = reaped(ValkeyServer(tmp_path / "first"))
+    first.start()
+    second = reaped(ValkeyServer(tmp_path / "second", port=first.port))
+    with pytest.raises(DependencyError, match="Address already in use"):
+        second.start()
+    assert second.pid is None
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_servers_end_with_their_parent(new_directory: Callable[[str], Path], how: int) -> None:
     parent = subprocess.Popen(
