@@ -361,6 +361,32 @@ async def test_depth_and_lag_are_seen(relaying: Relaying) -> None:
     assert 0 <= ago < 60
 
 
+async def test_it_listens_again_after_its_listening_connection_was_lost(
+    relaying: Relaying,
+) -> None:
+    ended = 0
+    async with asyncio.timeout(10):
+        while not ended:
+            await relaying.source.wait(0.2)
+            async with relaying.database.connection() as connection:
+                ended = await connection.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+                )
+    for _ in range(3):
+        # The wake-ups that come with the loss, and with the new connection.
+        await relaying.source.wait(0.2)
+    waiting = asyncio.create_task(_until_relayed(relaying))
+    await relaying.change("a")
+    async with asyncio.timeout(10):
+        await waiting
+
+
+async def _until_relayed(relaying: Relaying) -> None:
+    while not await relaying.source.relay(relaying.target.publish, 10):
+        await relaying.source.wait(60)
+
+
 async def test_a_busy_relay_spares_writers_the_notification(relaying: Relaying) -> None:
     async def asleep() -> object:
         async with relaying.database.connection() as connection:
