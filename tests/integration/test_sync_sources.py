@@ -201,6 +201,30 @@ async def test_an_ordinary_role_that_owns_the_database_can_do_everything(shop: S
     )
 
 
+async def test_a_role_that_owns_no_table_can_install_and_uninstall(shop: Shop) -> None:
+    role = f"guest_{uuid.uuid4().hex[:8]}"
+    name = await shop.application.fetchval("SELECT current_database()")
+    await shop.application.execute(
+        f"DROP SCHEMA worker_suite CASCADE; CREATE ROLE {role} LOGIN PASSWORD 'owner';"
+        f"GRANT CREATE ON DATABASE {name} TO {role}; GRANT USAGE ON SCHEMA shop TO {role};"
+        f"GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA shop TO {role}"
+    )
+    database = PostgresDatabase(_as_role(shop.database, role))
+    await database.open()
+    await PostgresDocumentStore(database).open()
+    for _ in range(2):
+        await Installer(database).install(RECIPES)
+    await shop.application.execute("INSERT INTO shop.recipes VALUES (1, 'x')")
+    assert (await OutboxSource(database).depth()).depth == 1
+    await Installer(database).uninstall("recipes")
+    triggers = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
+    assert await shop.application.fetchval(triggers) == 0
+    await database.close()
+    await shop.application.execute(
+        f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
+    )
+
+
 def _as_role(database: PostgresDatabase, role: str) -> str:
     parts = urlsplit(database._url)
     return parts._replace(netloc=f"{role}:owner@{parts.hostname}:{parts.port}").geturl()
