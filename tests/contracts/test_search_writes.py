@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +24,12 @@ BIG_STAMP = 3 * 2**48 + 7
 
 
 async def test_a_written_document_is_found_with_its_body_and_key(index: SearchIndex) -> None:
-    fields = {"title": "Plum jam", "text": "Boil the plums", "price": 4.5, "tags": ["jam", "plum"]}
+    fields: dict[str, Any] = {
+        "title": "Plum jam",
+        "text": "Boil the plums",
+        "price": 4.5,
+        "tags": ["jam", "plum"],
+    }
     assert await write(index, document("a b/ü", BIG_STAMP, **fields)) == [Outcome.WRITTEN]
     found = await index.search(SearchQuery(text="plums"))
     assert found.total == 1
@@ -153,12 +159,13 @@ async def test_an_id_longer_than_the_server_takes_is_no_reason_to_refuse(
 
 async def test_documents_of_any_shape_are_taken(index: SearchIndex) -> None:
     """Fields of users' tables change their type from row to row."""
+    wide: dict[str, Any] = {f"field{n}": n for n in range(1_500)}
     shapes = [
         document("1", 5, price=4, size={"w": 1}, when="2026-01-01", flag=True, source="s", id=7),
         document("2", 5, price="n/a", size=3, when="soon", flag="perhaps", deleted=False, stamp=1),
         document("3", 5, price={"eur": 4}, size=["w", {"h": 2}], when=None, flag=[1, "x"]),
         document("4", 5, title={"en": "plum"}, text=7, url={"x": 1}, language=["en", 5]),
-        document("5", 5, **{f"field{n}": n for n in range(1_500)}),
+        document("5", 5, **wide),
         document("6", 5),
     ]
     assert await write(index, *shapes) == all_of(Outcome.WRITTEN, len(shapes))

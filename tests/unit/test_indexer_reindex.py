@@ -146,7 +146,7 @@ async def test_counts_that_differ_block_the_swap(world: World) -> None:
     await world.put("a")
     run = world.reindex()
 
-    async def lose_a_document(_number: int, batch: Sequence[IndexWrite]) -> list[WriteOutcome]:
+    async def lose_a_document(number: int, batch: Sequence[IndexWrite]) -> Sequence[WriteOutcome]:
         return [WriteOutcome(Outcome.WRITTEN)] * len(batch)
 
     world.index.write_generation = lose_a_document  # type: ignore[method-assign]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def test_most_words_must_match() -> None:
 
 
 def test_the_catalog_is_read_from_names_alone() -> None:
-    aliases = {
+    aliases: dict[str, Any] = {
         "docs-g000002": {"aliases": {"docs-g000002-w7": {}}},
         "docs-g000001": {"aliases": {"docs": {"filter": {}}, "docs-g000001-w7": {}}},
         "docs-g000003": {"aliases": {}},
