@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -19,9 +19,12 @@ INTERVAL_SECONDS = 0.5
 """How late work is noticed that another process made due."""
 HOSTS_A_LOOK = 1_000
 ROWS_A_LOOK = 1_000
-SWEEP_SECONDS = 30.0
-UNKNOWN_CLAIM_SECONDS = 60.0
-"""A claim this old that Redis does not know was lost on the way there."""
+UNKNOWN_CLAIM_SECONDS = 10.0
+"""A claim this old that Redis does not know was lost on the way there, or on the way back. Should
+it arrive after all, its visit is dropped: it was taken back under a higher epoch."""
+SWEEP_SECONDS = 5.0
+FULL_SWEEP_SECONDS = 120.0
+"""Between full sweeps only claims that have just come of age are looked at."""
 
 _log = structlog.get_logger(__name__)
 
@@ -46,15 +49,14 @@ class Feeder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed, reap and sweep until `stop` is set; a lost server is waited for."""
-        sweep_at = 0.0
-        loop = asyncio.get_running_loop()
+        sweeps = _Sweeps(asyncio.get_running_loop().time)
         while not stop.is_set():
             self._wanted.clear()
             try:
                 await self.feed()
-                if loop.time() >= sweep_at:
-                    await self.sweep()
-                    sweep_at = loop.time() + SWEEP_SECONDS * random.uniform(0.8, 1.2)
+                if sweeps.due():
+                    await self.sweep(younger_than_seconds=sweeps.age_limit())
+                    sweeps.done()
             except WorkerSuiteError as error:
                 _log.warning("frontier_not_fed", error=str(error))
                 self._wanted.clear()
@@ -75,11 +77,17 @@ class Feeder:
                 return fed
             after = last
 
-    async def sweep(self, older_than_seconds: float = UNKNOWN_CLAIM_SECONDS) -> int:
-        """Take back claims that Redis does not know; return how many."""
+    async def sweep(
+        self,
+        older_than_seconds: float = UNKNOWN_CLAIM_SECONDS,
+        younger_than_seconds: float = float("inf"),
+    ) -> int:
+        """Take back claims of this age that Redis does not know; return how many."""
         lost, after = 0, b""
         while True:
-            claims = await self._rows.old_claims(older_than_seconds, after, ROWS_A_LOOK)
+            claims = await self._rows.old_claims(
+                older_than_seconds, younger_than_seconds, after, ROWS_A_LOOK
+            )
             if not claims:
                 return lost
             members = [(host, member_of(key.hex(), epoch)) for key, host, epoch in claims]
@@ -171,3 +179,28 @@ class Feeder:
         )
         for task in (stopped, wanted):
             task.cancel()
+
+
+class _Sweeps:
+    """When to sweep, and how far: a first sweep looks at everything."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._last = self._last_full = float("-inf")
+        self._full = True
+
+    def due(self) -> bool:
+        """Whether it is time."""
+        return self._now() - self._last >= SWEEP_SECONDS
+
+    def age_limit(self) -> float:
+        """Return the age in seconds up to which claims have not been looked at yet."""
+        self._full = self._now() - self._last_full >= FULL_SWEEP_SECONDS
+        since_last = self._now() - self._last
+        return float("inf") if self._full else UNKNOWN_CLAIM_SECONDS + 2 * since_last
+
+    def done(self) -> None:
+        """Note that the sweep was made."""
+        self._last = self._now()
+        if self._full:
+            self._last_full = self._last

@@ -24,6 +24,9 @@ from shared.postgres.database import PostgresDatabase
 from shared.postgres.port import Transaction
 from shared.postgres.transaction import connection_of
 
+LONGEST_AGE_SECONDS = 1e9
+"""An interval in Postgres cannot be infinite."""
+
 _TARGET_FIELDS = tuple(
     field
     for field in Target.__struct_fields__
@@ -80,10 +83,11 @@ class PageRows:
         return len(await self._fetch("unclaim_foreign", incarnations, limit))
 
     async def old_claims(
-        self, seconds: float, after: bytes, limit: int
+        self, older: float, younger: float, after: bytes, limit: int
     ) -> list[tuple[bytes, str, int]]:
-        """Return (key, host, epoch) of claims older than this, in key order."""
-        rows = await self._fetch("old_claims", seconds, after, limit)
+        """Return (key, host, epoch) of claims of this age in seconds, in key order."""
+        oldest = min(younger, LONGEST_AGE_SECONDS)
+        rows = await self._fetch("old_claims", older, oldest, after, limit)
         return [(row["url_key"], row["host"], row["claim_epoch"]) for row in rows]
 
     async def commit(self, tx: Transaction, visits: Sequence[Visited]) -> set[str]:
