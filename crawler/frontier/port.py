@@ -265,7 +265,8 @@ class Frontier(WorkSource, Protocol):
     async def recrawl(self, url_keys: Sequence[bytes] | None) -> int:
         """Make these pages (None: all that were ever visited) due now; return how many there are.
 
-        Their hosts' delays hold. A page that is being visited at this moment is not visited twice.
+        With None the sitemaps that were read are due again too, so that new pages are found. The
+        delays of all hosts hold. A page that is being visited at this moment is not visited twice.
         """
         ...
 

@@ -375,6 +375,15 @@ class TestAsking:
         assert await stage.frontier.recrawl(None) == 2
         assert len(await stage.take(2)) == 2
 
+    async def test_recrawl_of_all_reads_sitemaps_again(self, stage: Stage) -> None:
+        plain = page("/sitemap.xml", pack="fast")
+        key = row_key("sitemap", plain.url_key)
+        await stage.discover(msgspec.structs.replace(plain, url_key=key, kind="sitemap"))
+        (delivery,) = await stage.take()
+        await stage.visit(delivery)
+        assert await stage.frontier.recrawl(None) == 0
+        assert [d.job.type for d in await stage.take()] == ["fetch_sitemap"]
+
     async def test_status_counts(self, stage: Stage) -> None:
         await stage.discover(page("/1"), page("/2"), page("/3", "b.test"))
         first, other = sorted(await stage.take(2), key=lambda d: target(d).host)

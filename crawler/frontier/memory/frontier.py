@@ -130,14 +130,14 @@ class MemoryFrontier:
         chosen = [
             key
             for key, row in self._rows.items()
-            if (row.visited_at is not None and row.found.kind == "page" and url_keys is None)
+            if (url_keys is None and row.visited_at is not None and row.found.kind != "robots")
             or (url_keys is not None and key in url_keys)
         ]
         for key in chosen:
             due = self._clock.monotonic()
             self._rows[key] = msgspec.structs.replace(self._rows[key], due=due)
         self._work.set()
-        return len(chosen)
+        return sum(1 for key in chosen if self._rows[key].found.kind == "page")
 
     async def removals(self, pack: str, window_seconds: float) -> Removals:
         """Count a pack's documents and recent removals."""

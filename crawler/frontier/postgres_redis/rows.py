@@ -143,8 +143,9 @@ class PageRows:
         return None
 
     async def recrawl(self, url_keys: Sequence[bytes] | None) -> int:
-        """Make rows due now; return how many there are."""
-        return len(await self._fetch("recrawl", url_keys))
+        """Make rows due now; return how many pages there are."""
+        rows = await self._fetch("recrawl", url_keys)
+        return sum(1 for row in rows if row["kind"] == "page")
 
     async def removals(self, pack: str, window_seconds: float) -> Removals:
         """Count a pack's documents and recent removals."""

@@ -1,5 +1,5 @@
--- Makes pages due now: those named, or (null) all that were ever visited.
+-- Makes pages due now: those named, or (null) all that were ever visited, with their sitemaps.
 UPDATE pages SET due = now()
 WHERE CASE WHEN $1::bytea[] IS NULL
-      THEN kind = 'page' AND last_visit_at IS NOT NULL ELSE url_key = ANY ($1) END
-RETURNING url_key
+      THEN kind <> 'robots' AND last_visit_at IS NOT NULL ELSE url_key = ANY ($1) END
+RETURNING kind
