@@ -236,15 +236,20 @@ def test_a_worker_that_is_killed_in_full_work_loses_nothing(
     source_file: Path,
     database_url: str,
     start: Callable[[], Worker],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command("install", source_file)
     sql(database_url, "INSERT INTO shop.recipes SELECT n, 'r' FROM generate_series(1, 20000) n")
+    monkeypatch.setenv("RELAY_BATCH", "20")
     worker = start()
     until(lambda: worker.metric("sync_changes_relayed_total") > 0)
     worker.process.kill()
     worker.process.wait()
+    waiting = "SELECT count(*) FROM worker_suite.outbox"
+    assert sql(database_url, waiting) > 0
+    monkeypatch.setenv("RELAY_BATCH", "1000")
     worker = start()
-    until(lambda: sql(database_url, "SELECT count(*) FROM worker_suite.outbox") == 0)
+    until(lambda: bool(sql(database_url, waiting) == 0))
     sent = "SELECT count(DISTINCT id) FROM worker_suite.outbox_sent"
     assert sql(database_url, sent) == 20_000
     assert worker.end() is not None
