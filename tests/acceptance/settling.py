@@ -23,7 +23,7 @@ def relaying(deployment: Deployment) -> int:
     return int(
         deployment.value(
             "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_class ON relation = pg_class.oid"
-            " WHERE relname LIKE 'outbox%' AND relkind = 'r' AND mode = 'RowShareLock'"
+            " WHERE relname = 'outbox' AND mode = 'RowShareLock'"
         )
     )
 
