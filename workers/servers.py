@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +18,8 @@ from shared.embedded.valkey import ValkeyServer
 from shared.errors import ConfigError
 from workers.screen import nearby
 from workers.settings import SuiteSettings
+
+_LOOK_SECONDS = 0.5
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,6 +59,18 @@ class Servers:
         if not settings.redis():
             self._valkey = ValkeyServer(self._directory / "valkey")
             self._valkey.start()
+
+    async def keep_running(self, tell: Callable[[str], None]) -> None:
+        """Start an embedded server again when it ends, until cancelled.
+
+        Raises DependencyError when it cannot start any more.
+        """
+        while True:
+            for name, server in self._embedded().items():
+                if server.pid is None:
+                    tell(f"{name} ended; it starts again on the same data and port")
+                    server.start()  # here and not in a thread: it would end with that thread
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def stop(self) -> None:
         """Stop the embedded servers: the queue first, the truth last."""
@@ -97,11 +113,9 @@ class Servers:
 
     def places(self) -> list[Place]:
         """Return what runs where, for people."""
-        embedded = {"Postgres": self._postgres, "Valkey": self._valkey}
         rows = [
             Place(name, f"127.0.0.1:{server.port}", nearby(self._directory / name.lower()))
-            for name, server in embedded.items()
-            if server is not None
+            for name, server in self._embedded().items()
         ]
         if not self._settings.elasticsearch_url:
             index = nearby(self._directory / "tantivy")
@@ -113,6 +127,10 @@ class Servers:
         }
         rows += [Place(name, "as the environment says") for name, url in given.items() if url]
         return rows
+
+    def _embedded(self) -> dict[str, PostgresServer | ValkeyServer]:
+        found = {"Postgres": self._postgres, "Valkey": self._valkey}
+        return {name: server for name, server in found.items() if server is not None}
 
 
 def _locked(directory: Path) -> IO[bytes]:

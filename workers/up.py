@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 from rich.console import Console
 
@@ -42,7 +45,8 @@ def run(settings: SuiteSettings, console: Console) -> None:
 
 async def _workers(settings: SuiteSettings, servers: Servers, console: Console) -> None:
     children = worker_processes(settings, servers.environment())
-    suite = Suite(children, tell=lambda text: console.print(text, markup=False))
+    tell = partial(console.print, markup=False)
+    suite = Suite(children, tell)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -51,10 +55,23 @@ async def _workers(settings: SuiteSettings, servers: Servers, console: Console) 
         await suite.start(START_SECONDS, stop)
         if not stop.is_set():
             _say_where(console, servers, suite)
-            await suite.run(stop)
+            await _first_of(suite.run(stop), servers.keep_running(tell))
         console.print("Stopping: crawler, sync, indexer, then the servers ...")
     finally:
         await suite.stop(GRACE_SECONDS)
+
+
+async def _first_of(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run these together until one of them ends; raise what it raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _say_where(console: Console, servers: Servers, suite: Suite) -> None:
