@@ -66,7 +66,8 @@ def configure(
 ) -> None:
     """Set level and format for the process; `bound` fields are on every record.
 
-    Records of libraries that log through the standard module take the same way.
+    Records of libraries that log through the standard module take the same way, but their `info`
+    is what happens all the time (Elasticsearch's client: every request), so it needs `debug`.
     """
     _Settings.level = LEVELS[level]
     _Settings.stream = stream or sys.stderr
@@ -75,7 +76,7 @@ def configure(
     _Settings.sink = None
     root = logging.getLogger()
     root.handlers[:] = [_LibraryRecords()]
-    root.setLevel(max(_Settings.level, LEVELS["info"]))
+    root.setLevel(LEVELS["info"] if level == "debug" else max(LEVELS["warning"], _Settings.level))
 
 
 def get_logger(name: str) -> EventLogger:

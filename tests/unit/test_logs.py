@@ -90,6 +90,15 @@ def test_libraries_log_the_same_way(stream: io.StringIO) -> None:
     assert record["message"] == "odd thing\\x1b"
 
 
+@pytest.mark.parametrize(("level", "shown"), [("debug", 1), ("info", 0), ("error", 0)])
+def test_what_libraries_say_all_the_time_needs_debug(
+    stream: io.StringIO, level: str, shown: int
+) -> None:
+    logs.configure(level, "json", stream=stream)
+    logging.getLogger("elastic_transport").info("POST /_bulk 200")
+    assert len(records(stream)) == shown
+
+
 def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
