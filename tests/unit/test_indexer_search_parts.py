@@ -55,7 +55,7 @@ def test_the_catalog_is_read_from_names_alone() -> None:
 
 
 def test_the_live_generation_comes_first_in_the_fan_out() -> None:
-    aliases = {
+    aliases: dict[str, Any] = {
         "docs-g000001": {"aliases": {"docs-g000001-w2": {}}},
         "docs-g000002": {"aliases": {"docs": {}, "docs-g000002-w2": {}}},
     }
