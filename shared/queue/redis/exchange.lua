@@ -25,6 +25,7 @@ local SLICE = 1000 -- Lua cannot unpack much more at once
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local refused, tokens, stored = {}, {}, {}
+local done, is_done = {}, {} -- finished tokens that were held: as a list, and as a set
 local suspects_moved = false
 
 local function in_slices(command, key, list)
@@ -85,23 +86,25 @@ local function bury(key, epoch, attempts, crashes, reason, job)
   redis.call('HDEL', jobs, key)
 end
 
+-- Their leases are removed last: a sorted set that is emptied and filled again in every batch
+-- goes through its slow small form each time, and costs several times as much.
 local function settle_finished()
-  local held, keys = {}, {}
+  local keys = {}
   local ends = fetch('ZMSCORE', leases, finished)
   for i = 1, #finished do
-    if ends[i] then
-      held[#held + 1] = finished[i]
-      keys[#keys + 1] = parse(finished[i])
+    local token = finished[i]
+    if ends[i] and not is_done[token] then
+      done[#done + 1], is_done[token] = token, true
+      keys[#keys + 1] = parse(token)
     else
-      refused[#refused + 1] = finished[i]
+      refused[#refused + 1] = token
     end
   end
-  in_slices('ZREM', leases, held)
   in_slices('HDEL', jobs, keys)
 end
 
 local function settle(verdict, token, value)
-  if redis.call('ZREM', leases, token) == 0 then
+  if is_done[token] or redis.call('ZREM', leases, token) == 0 then
     refused[#refused + 1] = token
     return
   end
@@ -118,7 +121,10 @@ end
 
 -- Expired leases: somebody died holding them. The jobs go to the front, for they are the oldest.
 local function reap()
-  local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, bound)
+  local expired = {}
+  for _, token in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, bound)) do
+    if not is_done[token] then expired[#expired + 1] = token end
+  end
   if #expired == 0 then return end
   in_slices('ZREM', leases, expired)
   local found = fetch('HMGET', jobs, keys_of(expired))
@@ -195,7 +201,7 @@ end
 -- One suspect at a time, so that whatever it does to its process is counted against it alone.
 local function claim_suspect()
   local held = redis.call('HGET', answer, 'suspect')
-  if held and redis.call('ZSCORE', leases, held) then return end
+  if held and not is_done[held] and redis.call('ZSCORE', leases, held) then return end
   claim(suspects, 1)
   if #tokens > 0 then
     redis.call('HSET', answer, 'suspect', tokens[1])
@@ -259,6 +265,7 @@ else
   reap()
   promote()
   claim_all()
+  in_slices('ZREM', leases, done)
   if #ARGV > 10 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
     redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
     redis.call('EXPIRE', answer, answer_ttl)

@@ -1,8 +1,8 @@
 """The queue on Redis 6.2 or later, or Valkey: the default.
 
 Durability: with `appendonly yes` and `appendfsync always` nothing that a call acknowledged is
-lost; with `everysec` a power cut (not a kill, not a restart) loses up to a second, and with
-asynchronous replicas a failover may. docs/queue-protocol.md has the keys and the states.
+lost; with `everysec` a server that is killed or loses power (not one that restarts) loses up to
+two seconds, and with asynchronous replicas a failover may. docs/queue-protocol.md has the keys and the states.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ class QueueMachine(RuleBasedStateMachine):
         self._publish(data.draw(st.sampled_from(self._living())))
 
     def _living(self) -> list[Job]:
-        return [job for job in self.published if job.key in self.model.jobs]
+        living = {each.job.key for each in self.model.at("ready", "delayed", "leased")}
+        return [job for job in self.published if job.key in living]
 
     def _publish(self, job: Job) -> None:
         self.published.append(job)
