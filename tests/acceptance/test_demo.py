@@ -128,24 +128,44 @@ def test_a_site_in_a_private_network_is_refused_without_the_setting(
     assert "ALLOW_NETWORKS" in done.stdout + done.stderr
 
 
-def test_up_runs_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    data = tmp_path / "var"
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`workers up` on tmp_path/var, when all is up."""
     ports = [f"--{kind}-port={free_port()}" for kind in ("crawler", "indexer", "sync")]
-    command = [sys.executable, "-m", "workers", "up", "--data-dir", str(data), *ports]
+    command = [sys.executable, "-m", "workers", "up", "--data-dir", str(tmp_path / "var"), *ports]
     log = tmp_path / "output"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env={"PATH": os.environ["PATH"]}, stdout=output, stderr=output
         )
-    until("all is up", lambda: "What to type next" in log.read_text(), 60)
+    try:
+        until("all is up", lambda: "What to type next" in log.read_text(), 60)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
 
+
+def test_up_runs_until_ctrl_c_and_leaves_nothing_behind(
+    up: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    data = tmp_path / "var"
     search = f". {data}/workers.env; worker-indexer status --json"
     status = subprocess.run(["sh", "-c", search], capture_output=True, text=True, check=True)
     assert json.loads(status.stdout)["generations"]
     second = workers("up", "--data-dir", str(data))
     assert (second.returncode, "another `workers` command" in second.stderr) == (2, True)
 
-    process.send_signal(signal.SIGINT)
+    up.send_signal(signal.SIGINT)
 
-    assert process.wait(60) == 0, log.read_text()
+    assert up.wait(60) == 0, (tmp_path / "output").read_text()
     assert processes_below(data) == []
+
+
+def test_nothing_outlives_an_up_that_is_killed(up: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    assert len(processes_below(tmp_path / "var")) >= 5
+
+    up.kill()
+    up.wait(30)
+
+    until("all have ended", lambda: not processes_below(tmp_path / "var"), 60)
