@@ -2,7 +2,8 @@
 
 Durability: with `appendonly yes` and `appendfsync always` nothing that a call acknowledged is
 lost; with `everysec` a server that is killed or loses power (not one that restarts) loses up to
-two seconds, and with asynchronous replicas a failover may. docs/queue-protocol.md has the keys and the states.
+two seconds, and with asynchronous replicas a failover may. docs/queue-protocol.md has the keys
+and the states.
 """
 
 from __future__ import annotations
