@@ -65,6 +65,10 @@ class FrontierModel(RuleBasedStateMachine):
         self.known: set[str] = set()
         self.epochs: dict[str, int] = {}
         self.accepted: set[tuple[str, int]] = set()
+        for host in HOSTS:
+            for number in range(3):
+                self.discover(number, host)
+            self.read_robots(host, 1_000.0)
 
     @rule(number=st.integers(0, 5), host=st.sampled_from(HOSTS))
     def discover(self, number: int, host: str) -> None:
@@ -105,6 +109,14 @@ class FrontierModel(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.9, 3.0, 9.9, 10.0, 19.0, 60.0]))
     def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    @rule(held=consumes(held), pause=st.sampled_from([0.0, 0.5, 2.9]))
+    def work(self, held: Held, pause: float) -> None:
+        """Do all that a good worker does, a pause after the request's start."""
+        self.start(held)
+        self.clock.advance(pause)
+        self.report(held, 0.0)
+        self.commit(held, 0.0)
 
     @rule(held=held)
     def start(self, held: Held) -> None:
@@ -196,7 +208,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 _loop = asyncio.new_event_loop()
 
-FrontierModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+FrontierModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestFrontierModel = FrontierModel.TestCase
 
 

@@ -44,9 +44,9 @@ class Answers:
     async def fetch(self, request: FetchRequest) -> FetchAnswer:
         self.asked += 1
         self.clock.advance(1.0)
-        started = self.clock.monotonic()
+        arrived = self.clock.monotonic()
         self.clock.advance(1.0)
-        return FetchAnswer(url=request.url, started=started, **self.answer)
+        return FetchAnswer(url=request.url, arrived_by=arrived, **self.answer)
 
 
 def bench(*, away: bool = False, **answer: Any) -> tuple[PoliteRequests, Reports, Answers]:
