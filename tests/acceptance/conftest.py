@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,12 @@ def deploy(
     postgres_server: Postgres,
     elasticsearch_server: Elasticsearch,
     tmp_path: Path,
-) -> Callable[[float], Deployment]:
+) -> Callable[..., Deployment]:
     """Deploy for the documentation, with a politeness delay in seconds; logs go to `tmp_path`."""
 
-    def deploy_with(delay_seconds: float) -> Deployment:
+    def deploy_with(delay_seconds: float, sites: Iterable[str] = tuple(SOURCES)) -> Deployment:
         packs = new_directory("packs")
-        for site in SOURCES:
+        for site in sites:
             pack = PACK.format(
                 name=site,
                 seed=doc_site.url(site, "/index.html"),

@@ -32,7 +32,7 @@ Report = Callable[[str, dict[str, Any]], None]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_page_arrives_once_politely_whatever_is_killed(
-    doc_site: DocSite, access_log: Path, deploy: Callable[[float], Deployment], report: Report
+    doc_site: DocSite, access_log: Path, deploy: Callable[..., Deployment], report: Report
 ) -> None:
     """The main job: crawl, index and search real pages; then follow changes and removals."""
     deployment = deploy(DELAY_SECONDS)

@@ -28,10 +28,10 @@ GRACE_SECONDS = 25
 @pytest.mark.timeout(420)
 @pytest.mark.usefixtures("access_log")
 def test_sigterm_loses_nothing_and_charges_no_attempt(
-    doc_site: DocSite, deploy: Callable[[float], Deployment], report: Callable[[str, Any], None]
+    doc_site: DocSite, deploy: Callable[..., Deployment], report: Callable[[str, Any], None]
 ) -> None:
     """Each worker exits 0 in time; what it had not finished goes on as if never handed out."""
-    deployment = deploy(DELAY_SECONDS)
+    deployment = deploy(DELAY_SECONDS, SITE)
     deployment.run("crawler", "seed", *doc_site.seeds(SITE))
     busy = {
         "crawler": lambda: fetching(deployment) > 0,
@@ -69,10 +69,10 @@ def charges(deployment: Deployment) -> list[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("access_log")
 def test_workers_recover_when_each_server_is_restarted(
-    doc_site: DocSite, deploy: Callable[[float], Deployment], report: Callable[[str, Any], None]
+    doc_site: DocSite, deploy: Callable[..., Deployment], report: Callable[[str, Any], None]
 ) -> None:
     """Redis, Postgres and Elasticsearch restart in full work; no worker does, nothing is lost."""
-    deployment = deploy(DELAY_SECONDS)
+    deployment = deploy(DELAY_SECONDS, SITE)
     deployment.run("crawler", "seed", *doc_site.seeds(SITE))
     with deployment.running():
         pids = [worker.process.pid for worker in deployment.workers if worker.process]
