@@ -179,7 +179,7 @@ async def _build(
     return WorkerParts(
         pools=[pool, _seed_pool(settings, inbox, SeedProcessor(seeds, frontier), metrics)],
         services=[*services, commits],
-        probes={"frontier": frontier.status, "seeds": inbox.depth, "documents": documents.sources},
+        probes={"seeds": inbox.depth, "documents": documents.sources},
         close=close,
     )
 
