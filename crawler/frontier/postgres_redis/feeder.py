@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import msgspec
-import structlog
 
 from crawler.frontier.port import FrontierSettings, Target
 from crawler.frontier.postgres_redis.heads import Feed, RedisHeads, member_of, shard_of
 from crawler.frontier.postgres_redis.rows import FedHost, PageRows
 from shared.errors import WorkerSuiteError
+from shared.observability.logs import get_logger
 
 INTERVAL_SECONDS = 0.5
 """How late work is noticed that another process made due."""
@@ -26,7 +26,7 @@ SWEEP_SECONDS = 5.0
 FULL_SWEEP_SECONDS = 120.0
 """Between full sweeps only claims that have just come of age are looked at."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Feeder:

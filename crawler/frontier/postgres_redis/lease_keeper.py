@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from threading import Event, Thread
 
-import structlog
-
 from crawler.frontier.postgres_redis.heads import milliseconds, script_text, shard_prefixes
 from shared.errors import WorkerSuiteError
+from shared.observability.logs import get_logger
 from shared.redis.client import address_of, connect_blocking
 from shared.redis.faults import translated
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class FrontierLeaseKeeper:
