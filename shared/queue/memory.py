@@ -17,7 +17,7 @@ from shared.jobs import Delivery, Job, Priority
 from shared.queue.memory_broker import SUSPECT_CRASHES, Entry, MemoryBroker
 from shared.queue.message import decode_message
 from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
-from shared.queue.renewal_thread import RenewalThread
+from shared.renewal_thread import RenewalThread
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
 from shared.work_source import Exchange, LeaseKeeper
 

@@ -20,8 +20,8 @@ from shared.queue.port import QueueSettings
 from shared.queue.redis.keys import QueueKeys, keys_of
 from shared.queue.redis.queue import RedisQueue
 from shared.queue.redis.settlement import LONGEST_REASON, arguments_of
-from shared.queue.renewal_thread import RenewalThread
 from shared.redis.client import address_of, connect
+from shared.renewal_thread import RenewalThread
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
 
 

@@ -24,7 +24,7 @@ from crawler.frontier.port import (
 from crawler.frontier.postgres_redis.discovery import Discovery
 from crawler.frontier.postgres_redis.feeder import Feeder
 from crawler.frontier.postgres_redis.heads import Exchanged, RedisHeads
-from crawler.frontier.postgres_redis.lease_keeper import FrontierLeaseKeeper
+from crawler.frontier.postgres_redis.lease_keeper import frontier_lease_keeper
 from crawler.frontier.postgres_redis.rows import PageRows
 from crawler.frontier.settlement import row_verdict
 from shared.clock import Clock, SystemClock
@@ -34,6 +34,7 @@ from shared.postgres.migrations import migrate
 from shared.postgres.port import Transaction
 from shared.redis.client import connect
 from shared.redis.server import check_server
+from shared.renewal_thread import RenewalThread
 from shared.verdicts import HandBack, Settlement
 from shared.work_source import Exchange
 
@@ -105,9 +106,9 @@ class PostgresRedisFrontier:
         except TimeoutError:
             return
 
-    def lease_keeper(self) -> FrontierLeaseKeeper:
+    def lease_keeper(self) -> RenewalThread:
         """Return a keeper with a connection of its own."""
-        return FrontierLeaseKeeper(self._redis_url, self._prefix, self._settings.lease_seconds)
+        return frontier_lease_keeper(self._redis_url, self._prefix, self._settings.lease_seconds)
 
     async def discover(self, found: Sequence[Discovered]) -> int:
         """Add URLs that are not known, and wake the feeder when there are any."""

@@ -1,59 +1,32 @@
-"""Renews the leases of granted URLs from a thread of its own."""
+"""Renews the leases of granted URLs from the keeper's own thread and connection."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
-from threading import Event, Thread
+from collections.abc import Collection, Sequence
 
 from crawler.frontier.postgres_redis.heads import milliseconds, script_text, shard_prefixes
-from shared.errors import WorkerSuiteError
-from shared.observability.logs import get_logger
-from shared.redis.client import address_of, connect_blocking
+from shared.redis.client import ANSWER_TIMEOUT_SECONDS, address_of, connect_blocking
 from shared.redis.faults import translated
+from shared.renewal_thread import RenewalThread
 
-_log = get_logger(__name__)
+
+def frontier_lease_keeper(redis_url: str, prefix: str, lease_seconds: float) -> RenewalThread:
+    """Return a keeper; its connection is made by its thread, so it may be made before a fork."""
+    return RenewalThread(_Renewal(redis_url, prefix, lease_seconds), lease_seconds)
 
 
-class FrontierLeaseKeeper:
-    """Implements shared.work_source.LeaseKeeper."""
-
+class _Renewal:
     def __init__(self, redis_url: str, prefix: str, lease_seconds: float) -> None:
-        """Keep the settings; connects only in `start`, after any fork."""
-        self._redis_url = redis_url
+        # A connection that went silent must be given up while there is time for another.
+        patience = min(ANSWER_TIMEOUT_SECONDS, lease_seconds / 3)
+        self._client = connect_blocking(redis_url, answer_timeout_seconds=patience)
+        self._script = self._client.register_script(script_text("renew"))
         self._prefixes = shard_prefixes(prefix)
-        self._lease_seconds = lease_seconds
-        self._stop = Event()
-        self._thread: Thread | None = None
+        self._lease = milliseconds(lease_seconds)
 
-    def start(self, held: Mapping[str, float], on_lost: Callable[[Collection[str]], None]) -> None:
-        """Begin to renew, three times a lease."""
-        self._thread = Thread(
-            target=self._run, args=(held, on_lost), name="frontier-leases", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop renewing and join the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self, held: Mapping[str, float], on_lost: Callable[[Collection[str]], None]) -> None:
-        client = connect_blocking(self._redis_url)
-        script = client.register_script(script_text("renew"))
-        while not self._stop.wait(self._lease_seconds / 3):
-            now = time.monotonic()
-            tokens = [token for token, until in dict(held).items() if until > now]
-            if not tokens:
-                continue
-            try:
-                with translated(address_of(client)):
-                    lease = milliseconds(self._lease_seconds)
-                    lost = script(keys=self._prefixes, args=[lease, *tokens])
-            except WorkerSuiteError as error:
-                _log.warning("frontier_leases_not_renewed", error=str(error), held=len(tokens))
-            else:
-                if lost:
-                    on_lost([token.decode() for token in lost])
-        client.close()
+    def __call__(self, tokens: Sequence[str]) -> Collection[str]:
+        if not tokens:
+            return []
+        with translated(address_of(self._client)):
+            lost = self._script(keys=self._prefixes, args=[self._lease, *tokens])
+        return [token.decode() for token in lost]

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from shared.queue.port import QueueSettings
 from shared.queue.redis.exchanger import alive_ms
 from shared.queue.redis.keys import QueueKeys
-from shared.queue.renewal_thread import RenewalThread
 from shared.redis.client import ANSWER_TIMEOUT_SECONDS, address_of, connect_blocking
 from shared.redis.faults import translated
 from shared.redis.script import Argument, Script
+from shared.renewal_thread import RenewalThread
 
 MOST_PER_CALL = 1000
 
