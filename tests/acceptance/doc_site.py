@@ -111,10 +111,12 @@ class DocSite:
         return touched
 
     def change(self, count: int) -> None:
-        """Add a sentence to pages; the first of them is the front page of the Postgres set."""
+        """Add words to the text of pages; the first is the front page of the Postgres set."""
         front = self.roots["postgres"] / "index.html"
         for number, file in enumerate([front, *self._some("postgres", "sql-alter", count - 1)]):
-            self._append(file, f"<p>This page was changed by test number {number}.</p>")
+            text = file.read_text(encoding="utf-8")
+            assert "<p>" in text, file
+            file.write_text(text.replace("<p>", f"<p>Changed as number {number}. ", 1))
 
     def delete(self, count: int) -> None:
         """Remove pages that lead nowhere that is not reached in another way."""
