@@ -27,7 +27,7 @@ test: .venv/dev.stamp ## run the tests, on real servers where they are installed
 	.venv/bin/pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 acceptance: .venv/dev.stamp ## run the long tests on real input (needs every server)
-	.venv/bin/pytest -m slow $(ARGS)
+	.venv/bin/pytest -n $(JOBS) -m slow $(ARGS)
 
 test-all: test acceptance ## both
 

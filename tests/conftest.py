@@ -59,6 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(180), append=False)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured, also those that xdist ran in another process."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.when == "call":
+            for name, line in report.user_properties:
+                if name == "figures":
+                    terminalreporter.write_line(str(line))
+
+
 def _session() -> tuple[int, Path]:
     controller, _, directory = os.environ[_SESSION].partition(":")
     return int(controller), Path(directory)

@@ -84,11 +84,12 @@ def deploy(
 
 
 @pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str, dict[str, Any]], None]:
-    """Print figures that a reader of the test's output wants to see."""
+def report(
+    record_property: Callable[[str, object], None],
+) -> Callable[[str, dict[str, Any]], None]:
+    """Keep figures that a reader of the run wants to see; they stand at its end."""
 
-    def print_line(name: str, figures: dict[str, Any]) -> None:
-        with capsys.disabled():
-            print(f"\n{name} {json.dumps(figures)}", flush=True)
+    def keep(name: str, figures: dict[str, Any]) -> None:
+        record_property("figures", f"{name} {json.dumps(figures)}")
 
-    return print_line
+    return keep
