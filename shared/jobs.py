@@ -34,7 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     delay_seconds: float = 0.0
     """How long the job waits after its publish; 0 once it has been handed out."""
     dedup_key: str = ""
-    """While a job with this key waits, another publish of it is dropped; empty turns this off."""
+    """While a job with this key waits, another publish of it is dropped, unless it is due earlier:
+    then it takes the place of the one that waits. Empty turns this off."""
 
 
 def new_job(

@@ -72,11 +72,11 @@ class MemoryBroker:
         self._serial = count(1)
 
     def publish(self, job: Job, now: float) -> bool:
-        """Store a job; False when its key, or a waiting job with its dedup key, is there."""
+        """Store a job; False when its key is there, or a twin that waits no longer than it would."""
         key = job.key or f"{self.incarnation}-{next(self._serial)}"
-        if key in self.live or self.dedup.get(job.dedup_key):
-            return False
         ready_at = now + job.delay_seconds
+        if key in self.live or not self._twin_gives_way(job.dedup_key, ready_at):
+            return False
         entry = Entry(key=key, job=job, raw=b"", first_seen=now, ready_at=ready_at)
         self.live[key] = entry
         if job.dedup_key:
@@ -99,6 +99,7 @@ class MemoryBroker:
 
     def delay(self, entry: Entry, until: float) -> None:
         """Let an entry wait for its time."""
+        entry.ready_at = until
         heapq.heappush(self.delayed, (until, next(self._serial), entry))
         self.tell()
 
@@ -112,6 +113,19 @@ class MemoryBroker:
             return True
         del self.live[entry.key]
         return False
+
+    def _twin_gives_way(self, dedup_key: str, ready_at: float) -> bool:
+        """Let go of a twin that would wait longer; False when it would not."""
+        twin = self.live.get(self.dedup.get(dedup_key, ""))
+        if twin is None:
+            return True
+        if twin.ready_at <= ready_at:
+            return False
+        if not twin.crashes:
+            self.delayed = [each for each in self.delayed if each[2] is not twin]
+            heapq.heapify(self.delayed)
+            del self.live[twin.key]
+        return True
 
     def put(self, entry: Entry, *, in_front: bool) -> None:
         """Make an entry ready."""

@@ -55,19 +55,19 @@ end
 
 -- The job waits again: take its deduplication key. False when a twin waits that does its work;
 -- a job that crashed never merges, so that its count of crashes is not forgotten.
-local function may_wait(key, job, crashes)
+local function may_wait(key, member, crashes, job)
   local length = tonumber(string.sub(job, 29, 32), 16)
   if length == 0 then return true end
-  if redis.call('HSETNX', dedup, string.sub(job, 33, 32 + length), key) == 1 then return true end
+  if redis.call('HSETNX', dedup, string.sub(job, 33, 32 + length), member) == 1 then return true end
   if tonumber(crashes) > 0 then return true end
   redis.call('HDEL', jobs, key)
   return false
 end
 
-local function let_go(key, job)
+local function let_go(member, job)
   if string.sub(job, 29, 32) == '0000' then return end
   local twin = string.sub(job, 33, 32 + tonumber(string.sub(job, 29, 32), 16))
-  if redis.call('HGET', dedup, twin) == key then redis.call('HDEL', dedup, twin) end
+  if redis.call('HGET', dedup, twin) == member then redis.call('HDEL', dedup, twin) end
 end
 
 local function enqueue(command, key, member, crashes, job)
@@ -112,10 +112,10 @@ local function settle(verdict, token, value)
   local job = redis.call('HGET', jobs, key)
   if not job then return end
   if verdict == 'dead' then return bury(key, epoch, attempts + 1, crashes, value, job) end
-  if not may_wait(key, job, crashes) then return end
-  if verdict == 'back' then return enqueue('RPUSH', key, token, crashes, job) end
   if verdict == 'retry' then attempts = attempts + 1 end
   local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
+  if not may_wait(key, member, crashes, job) then return end
+  if verdict == 'back' then return enqueue('RPUSH', key, member, crashes, job) end
   redis.call('ZADD', delayed, now + tonumber(value), member)
 end
 
@@ -135,8 +135,8 @@ local function reap()
     if job and crashes >= max_crashes then
       bury(key, epoch, attempts, crashes, 'its lease expired ' .. crashes .. ' times', job)
     elseif job then
-      may_wait(key, job, crashes)
       local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
+      may_wait(key, member, crashes, job)
       enqueue('RPUSH', key, member, crashes, job)
     end
   end
@@ -176,7 +176,7 @@ local function claim(list, count)
   local found = fetch('HMGET', jobs, keys)
   for i = 1, #members do
     if found[i] then
-      let_go(keys[i], found[i])
+      let_go(members[i], found[i])
       hand_out(next_tokens[i], found[i])
     end
   end

@@ -31,7 +31,7 @@ class QueueKeys(msgspec.Struct, frozen=True, kw_only=True):
     suspects: str
     """List of members whose lease expired twice."""
     dedup: str
-    """Hash: deduplication key -> key of the job that waits under it."""
+    """Hash: deduplication key -> member that waits under it."""
     dead: str
     """Sorted set: job key -> when it died."""
     dead_records: str

@@ -17,9 +17,10 @@ for _, key in ipairs(ARGV) do
     local job = string.sub(rest, length + 1)
     local fresh = string.sub(job, 1, 2) .. string.format('%013d%013d', now, now) .. string.sub(job, 29)
     if redis.call('HSETNX', jobs, key, fresh) == 1 then
+      local member = key .. ':' .. epoch .. ':0:0'
       local twin = tonumber(string.sub(job, 29, 32), 16)
-      if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), key) end
-      redis.call('LPUSH', KEYS[6 + string.sub(job, 2, 2)], key .. ':' .. epoch .. ':0:0')
+      if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), member) end
+      redis.call('LPUSH', KEYS[6 + string.sub(job, 2, 2)], member)
     end
     redis.call('HDEL', records, key)
     redis.call('ZREM', dead, key)

@@ -36,11 +36,21 @@ class Model:
     inbox: int = 0
 
     def publish(self, job: Job) -> bool:
-        if job.key in self.jobs or job.dedup_key in self.covered:
+        if job.key in self.jobs or not self._twin_gives_way(job):
             return False
         self.jobs[job.key] = Known(job, place="delayed" if job.delay_seconds else "ready")
         if job.dedup_key:
             self.covered[job.dedup_key] = job.key
+        return True
+
+    def _twin_gives_way(self, job: Job) -> bool:
+        twin = self.jobs.get(self.covered.get(job.dedup_key, ""))
+        if twin is None:
+            return True
+        if twin.place != "delayed" or job.delay_seconds:  # all delays are equally long
+            return False
+        if not twin.crashes:
+            del self.jobs[twin.job.key]
         return True
 
     def at(self, *places: str) -> list[Known]:

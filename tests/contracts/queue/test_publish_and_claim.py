@@ -133,10 +133,53 @@ async def test_a_retry_that_meets_a_waiting_twin_merges_with_it(
     assert await queue.publish([job("a", dedup="doc-1")]) == Published(1, 0), "a has gone"
 
 
-async def test_a_retry_without_a_twin_covers_its_key_again(queue: Queue) -> None:
+async def test_a_retry_without_a_twin_covers_its_key_again(queue: Queue, harness: Harness) -> None:
     await queue.publish([job("a", dedup="doc-1")])
     await settle(queue, await claim_one(queue), Retry("again", after=60.0))
-    assert await queue.publish([job("b", dedup="doc-1")]) == Published(0, 1)
+    assert await queue.publish([job("b", dedup="doc-1", delay=90.0)]) == Published(0, 1)
+    await harness.ripen()
+    await queue.exchange([], 0)
+    assert await queue.publish([job("c", dedup="doc-1")]) == Published(0, 1), "a is ready"
+    assert keys(await claim(queue)) == ["a"]
+
+
+@pytest.mark.parametrize("verdict", [Retry("again", after=60.0), Snooze(60.0)])
+async def test_a_fresh_job_takes_the_place_of_a_twin_that_is_put_off(
+    queue: Queue, harness: Harness, verdict: Retry | Snooze
+) -> None:
+    await queue.publish([job("a", dedup="doc-1")])
+    await settle(queue, await claim_one(queue), verdict)
+    assert await queue.publish([job("b", dedup="doc-1"), job("c", dedup="doc-1")]) == Published(
+        1, 1
+    )
+    (delivery,) = await claim(queue)
+    assert (delivery.job.key, delivery.attempt) == ("b", 1), "at once, and with fresh counts"
+    await settle(queue, delivery, Done())
+    await harness.ripen()
+    assert not await claim(queue), "a has gone"
+
+
+async def test_a_fresh_job_of_later_date_than_its_twin_is_a_duplicate(
+    queue: Queue, harness: Harness
+) -> None:
+    await queue.publish([job("a", dedup="doc-1", delay=60.0)])
+    assert await queue.publish([job("b", dedup="doc-1", delay=90.0)]) == Published(0, 1)
+    assert await queue.publish([job("c", dedup="doc-1", delay=30.0)]) == Published(1, 0)
+    await harness.ripen()
+    assert keys(await claim(queue)) == ["c"]
+
+
+async def test_a_twin_that_crashed_waits_on_beside_a_fresh_job(
+    queue: Queue, harness: Harness
+) -> None:
+    await queue.publish([job("killer", dedup="doc-1")])
+    await claim_one(queue)
+    await harness.expire_leases()
+    await settle(queue, await claim_one(queue), Retry("again", after=60.0))
+    assert await queue.publish([job("fresh", dedup="doc-1")]) == Published(1, 0)
+    assert keys(await claim(queue)) == ["fresh"]
+    await harness.ripen()
+    assert [(d.job.key, d.crashes) for d in await claim(queue)] == [("killer", 1)]
 
 
 async def test_depth_tells_what_waits_where(queue: Queue, harness: Harness) -> None:
