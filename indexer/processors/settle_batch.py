@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from indexer.metrics import IndexerMetrics
+from indexer.processors.outage import Outage
 from indexer.reconcile import Reconciled, Reconciler
 from indexer.search.port import Outcome
 from shared.contracts.jobs import DocumentJob
@@ -16,19 +17,16 @@ from shared.errors import (
     PermanentError,
     WorkerSuiteError,
 )
-from shared.observability.logs import get_logger
 from shared.pool.processor import Execution
 from shared.pool.retry_policy import RetryPolicy, retry_or_bury, verdict_for
 from shared.verdicts import DeadLetter, Done, Snooze, Verdict
-
-log = get_logger(__name__)
 
 RETRY = RetryPolicy(max_attempts=12, max_delay_seconds=120.0)
 """Overload passes: a job may wait it out for some minutes."""
 TIMEOUT_SECONDS = 90.0
 """Longer than one request to the index may take, with a second try after a change of epoch."""
-_OUTAGE_SECONDS = (1.0, 5.0)
-"""A job waits so long, at random, while a server is away."""
+_OUTAGE_SECONDS = (0.5, 1.5)
+"""A job that met an outage is put off so long, at random; then its batch waits in a slot."""
 
 Batch = Sequence[Execution[DocumentJob]]
 Judge = Callable[[Reconciled], None]
@@ -44,9 +42,12 @@ class BatchSettler:
         self._reconciler = reconciler
         self._metrics = metrics
         self._default_source = default_source
+        self._outage = Outage()
 
     async def settle(self, batch: Batch, on_written: Judge | None = None) -> Sequence[Verdict]:
         """Return one verdict for each execution. Jobs that name one document share one write."""
+        if not await self._outage.may_try():
+            return _put_off(batch)
         by_source: dict[str, list[int]] = defaultdict(list)
         for position, execution in enumerate(batch):
             by_source[execution.payload.source or self._default_source].append(position)
@@ -64,13 +65,13 @@ class BatchSettler:
         try:
             found = await self._reconciler.reconcile(source, ids)
         except (ConnectionLostError, DependencyError) as error:
-            # A server that is away is not the job's fault: no attempt is spent.
-            log.warning("dependency_unavailable", error=str(error), jobs=len(group))
-            return [Snooze(random.uniform(*_OUTAGE_SECONDS)) for _ in group]
+            self._outage.goes_on(error)
+            return _put_off(group)
         except PermanentError as error:
             return await self._isolate(error, source, group, on_written)
         except WorkerSuiteError as error:
             return [verdict_for(error, each.delivery.attempt, RETRY) for each in group]
+        self._outage.is_over()
         self._count(found, on_written)
         return [self._verdict(each, found) for each in group]
 
@@ -102,6 +103,11 @@ class BatchSettler:
         if outcome.outcome is Outcome.REFUSED:
             return DeadLetter(f"the index refused the document: {outcome.reason}")
         return retry_or_bury(outcome.reason, execution.delivery.attempt, RETRY)
+
+
+def _put_off(batch: Batch) -> Sequence[Verdict]:
+    # A server that is away is not the job's fault: no attempt is spent.
+    return [Snooze(random.uniform(*_OUTAGE_SECONDS)) for _ in batch]
 
 
 _WRITTEN = (Outcome.WRITTEN, Outcome.SUPERSEDED)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from indexer.metrics import RESULTS, IndexerMetrics
+from indexer.processors import outage
 from indexer.processors.delete_document import DeleteDocument
 from indexer.processors.index_document import IndexDocument
 from indexer.processors.settle_batch import RETRY, BatchSettler
@@ -20,6 +24,7 @@ from shared.documents.memory import MemoryDocumentStore
 from shared.documents.port import DocumentWrite, StampedRead
 from shared.errors import ConnectionLostError, PermanentError, TransientError
 from shared.jobs import Delivery, Job
+from shared.observability import logs
 from shared.observability.metrics import MetricsTable
 from shared.pool.processor import Execution
 from shared.postgres.memory import MemoryDatabase
@@ -101,6 +106,15 @@ async def world() -> AsyncIterator[World]:
     await world.index.close()
 
 
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    """What is logged meanwhile."""
+    stream = io.StringIO()
+    logs.configure("info", "json", stream=stream)
+    yield stream
+    logs.configure("info")
+
+
 def _batch(*names: str, attempt: int = 1, source: str = "") -> list[Execution[DocumentJob]]:
     return [
         Execution(
@@ -161,6 +175,37 @@ async def test_a_server_that_is_away_spends_no_attempt(world: World, broken: str
     assert [type(verdict) for verdict in verdicts] == [Snooze, Snooze]
     getattr(world, broken).error = None
     assert await world.index_document.process_batch(_batch("a", "b")) == [Done()] * 2
+
+
+async def test_while_a_server_is_away_few_batches_try_and_one_line_is_written(
+    world: World, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(outage, "HOLD_SECONDS", 0.35)
+    world.index.error = ConnectionLostError("gone")
+    batches = [world.index_document.process_batch(_batch(name)) for name in "abcdefghij"]
+    await world.index_document.process_batch(_batch("first"))
+    verdicts = await asyncio.gather(*batches)
+    assert {type(verdict) for (verdict,) in verdicts} == {Snooze}
+    assert 3 <= len(world.store.reads) <= 5, "the first, and one look in each interval"
+    assert [json.loads(line)["event"] for line in said.getvalue().splitlines()] == [
+        "dependency_unavailable"
+    ]
+
+
+async def test_when_the_server_is_back_all_batches_that_wait_go_on(
+    world: World, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "HOLD_SECONDS", 30.0)
+    world.index.error = ConnectionLostError("gone")
+    await world.index_document.process_batch(_batch("first"))
+    world.index.error = None
+    async with asyncio.timeout(5.0):
+        verdicts = await asyncio.gather(
+            *(world.index_document.process_batch(_batch(name)) for name in "abc")
+        )
+    assert verdicts == [[Done()]] * 3
+    assert "dependency_available" in said.getvalue()
 
 
 async def test_another_failure_of_the_store_follows_the_retry_policy(world: World) -> None:
