@@ -10,7 +10,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from indexer.generations import drop_all_but, live_generation
 from indexer.reconcile import Reconciled, Reconciler
-from indexer.search.port import Outcome, SearchIndex
+from indexer.search.port import Outcome, Refusal, SearchIndex
 from indexer.verify import VerifyReport, verify
 from shared.clock import Clock, SystemClock
 from shared.documents.port import DocumentKey, DocumentStore
@@ -32,13 +32,6 @@ _through_outages = retry(
 """A server may be away for some minutes without ending a reindex of hours."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """A document that the new generation will not take, in the server's words."""
-
-    key: DocumentKey
-    reason: str
-
-
 class ReindexReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a reindex did."""
 
@@ -46,6 +39,7 @@ class ReindexReport(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     """Written by the backfill; live writes come on top."""
     refused: int
+    """By the backfill, and live writes that only the new generation refused."""
     refusals: Sequence[Refusal]
     """The first of them."""
     verified: VerifyReport
@@ -97,6 +91,8 @@ class Reindex:
             lag_seconds=lag_seconds,
             clock=self._clock,
         )
+        for refusal in await self._index.refusals(number):
+            self._refuse(refusal)
         swapped = verified.agree and not self._refused
         if swapped:
             await self._index.swap(number)
@@ -155,8 +151,11 @@ class Reindex:
             if outcome.outcome is Outcome.STALE:
                 raise DependencyError(f"another command changed the generations: {outcome.reason}")
             if outcome.outcome is Outcome.REFUSED:
-                self._refused += 1
-                if len(self._refusals) < _REFUSALS_SHOWN:
-                    self._refusals.append(Refusal(DocumentKey(source, name), outcome.reason))
+                self._refuse(Refusal(DocumentKey(source, name), outcome.reason))
             elif outcome.outcome is not Outcome.TRY_AGAIN:
                 self._documents += 1
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refused += 1
+        if len(self._refusals) < _REFUSALS_SHOWN:
+            self._refusals.append(refusal)

@@ -79,6 +79,13 @@ class Generation(msgspec.Struct, frozen=True):
     """Live documents in it, tombstones not counted."""
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """A document that a generation will not take, in the server's words."""
+
+    key: DocumentKey
+    reason: str
+
+
 class SearchIndex(Protocol):
     """An index with generations: writes go to all that are writable, searches to the live one."""
 
@@ -102,7 +109,7 @@ class SearchIndex(Protocol):
         """Write a batch; return one outcome for each write, in order. Nothing is dropped.
 
         `epoch` is the one taken before the documents were read. The live generation's answer is
-        the outcome; what only another generation refuses is logged and shows in its counts.
+        the outcome; what another generation refuses is kept against that one: see `refusals`.
         Raises ConnectionLostError when the server cannot be reached.
         """
         ...
@@ -137,6 +144,13 @@ class SearchIndex(Protocol):
         """Write to one generation only: the backfill of a reindex.
 
         The answer is STALE when the fan-out is not the one this process knows.
+        """
+        ...
+
+    async def refusals(self, number: int) -> Sequence[Refusal]:
+        """Return live writes that a generation refused while another was live; 1,000 at most.
+
+        It lacks those documents, so it must not be searched. One that it took later is not listed.
         """
         ...
 

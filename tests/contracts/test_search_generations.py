@@ -104,3 +104,9 @@ async def test_a_document_read_before_a_generation_was_added_is_not_written(
     await index.refresh()
     assert await index.count("documents", generation=2) == 0
     assert await write(index, document("x", 7, title="plum")) == [Outcome.WRITTEN]
+
+
+async def test_what_both_generations_take_is_refused_by_none(index: SearchIndex) -> None:
+    await index.create_generation()
+    await write(index, document("x", 5, title="plum"), tombstone("y", 5))
+    assert not await index.refusals(2)

@@ -16,8 +16,9 @@ from indexer.search.elasticsearch.bulk_writer import BulkWriter
 from indexer.search.elasticsearch.connection import connect
 from indexer.search.elasticsearch.index import ElasticsearchIndex
 from indexer.search.port import Outcome, WriteOutcome
+from shared.documents.port import DocumentKey
 from shared.errors import ConnectionLostError, DependencyError
-from tests.contracts.search_indexes import document, ignore_bulk
+from tests.contracts.search_indexes import document, ignore_bulk, write
 from tests.integration.indexer_world import in_index, indexer_world
 from tests.services.elasticsearch import Elasticsearch
 
@@ -270,3 +271,50 @@ async def test_a_deleted_index_is_not_made_anew_by_a_write(
     assert (await client.indices.get_alias(index=f"{index_prefix}*")).body == {}
     await index.close()
     await client.close()
+
+
+async def test_what_only_the_candidate_refuses_is_kept_against_it(
+    elasticsearch_url: str, index_prefix: str
+) -> None:
+    index = ElasticsearchIndex(elasticsearch_url, index_prefix, ignore_bulk)
+    client = connect(elasticsearch_url)
+    try:
+        await index.open()
+        await index.create_generation()
+        await client.indices.put_mapping(
+            index=f"{index_prefix}-g000002", properties={"price": {"type": "integer"}}
+        )
+        assert await write(index, document("x", 5, price=1)) == [Outcome.WRITTEN]
+        batch = [document("x", 6, price="much"), document("y", 6, price=2)]
+        assert await write(index, *batch) == [Outcome.WRITTEN] * 2
+        (refusal,) = await index.refusals(2)
+        assert refusal.key == DocumentKey("documents", "x")
+        assert "price" in refusal.reason
+        assert await index.count("documents", 1) == 2
+        assert await index.count("documents", 2) == 1, "its old text is not left behind"
+        assert not await index.refusals(1)
+        assert await write(index, document("x", 7, price=3)) == [Outcome.WRITTEN]
+        assert not await index.refusals(2), "it took a later version"
+    finally:
+        await client.close()
+        await index.close()
+
+
+async def test_a_document_whose_refusal_could_not_be_kept_is_written_again(
+    scripted: ScriptedServer, client: AsyncElasticsearch
+) -> None:
+    async def refuse_in_the_second_alias(ids: list[str]) -> web.StreamResponse:
+        if len(scripted.bodies) > 1:
+            return _answer({"error": {"type": "es_rejected", "reason": "full"}}, 429)
+        error = {"type": "bad", "reason": "no"}
+        items = [
+            {"index": {"status": 400, "error": error} if n == 3 else {"status": 201}}
+            for n in range(len(ids))
+        ]
+        return _answer({"items": items})
+
+    scripted.answer = refuse_in_the_second_alias
+    outcomes = list(await BulkWriter(client, ignore_bulk).write(BATCH, ["live", "candidate"]))
+    assert scripted.bodies[1] == ["documents:d1"]
+    assert outcomes.pop(1).outcome is Outcome.TRY_AGAIN
+    assert outcomes == [WriteOutcome(Outcome.WRITTEN)] * 7

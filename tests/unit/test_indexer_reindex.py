@@ -9,11 +9,11 @@ import pytest
 from indexer.generations import roll_back
 from indexer.reconcile import Reconciled, Reconciler
 from indexer.reindex import PAGE, Reindex
-from indexer.search.port import IndexWrite, Outcome, SearchQuery, WriteOutcome
+from indexer.search.port import IndexWrite, Outcome, Refusal, SearchQuery, WriteOutcome
 from indexer.search.tantivy.engine import TantivyEngine
 from indexer.verify import verify
 from shared.documents.memory import MemoryDocumentStore
-from shared.documents.port import DocumentWrite, StampedRead
+from shared.documents.port import DocumentKey, DocumentWrite, StampedRead
 from shared.errors import ConfigError, DependencyError
 from shared.postgres.memory import MemoryDatabase
 
@@ -140,6 +140,20 @@ async def test_a_document_that_the_candidate_refuses_blocks_the_swap(world: Worl
     assert (report.refusals[0].key.id, report.refusals[0].reason) == ("bad", "planted")
     assert await world.live() == 1
     assert await world.hits() == 3
+
+
+async def test_a_live_write_that_only_the_candidate_refuses_blocks_the_swap(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refusals(number: int) -> Sequence[Refusal]:
+        return [Refusal(DocumentKey("documents", f"bad{number}"), "planted")]
+
+    monkeypatch.setattr(world.index, "refusals", refusals)
+    report = await world.reindex().run(keep_old=True, lag_seconds=0)
+    assert report.verified.agree
+    assert (report.swapped, report.refused) == (False, 1)
+    assert report.refusals == [Refusal(DocumentKey("documents", "bad2"), "planted")]
+    assert await world.live() == 1
 
 
 async def test_counts_that_differ_block_the_swap(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import orjson
@@ -25,16 +26,8 @@ def document_source(write: IndexWrite) -> bytes:
 
     Raises ValueError when the body is not a JSON object.
     """
-    meta = orjson.dumps(
-        {
-            "source": write.key.source,
-            "id": write.key.id,
-            "stamp": write.stamp,
-            "deleted": write.body is None,
-            "content_hash": write.content_hash.hex() if write.content_hash else None,
-        }
-    )
-    opening = b'{"%s":%s' % (META.encode(), meta)
+    hashed = write.content_hash.hex() if write.content_hash else None
+    opening = _opening(write, deleted=write.body is None, content_hash=hashed)
     if write.body is None:
         return opening + b"}"
     # A raw line break can only be white space between tokens, and would end the bulk line.
@@ -50,18 +43,16 @@ def bulk_lines(position: int, write: IndexWrite, aliases: Sequence[str]) -> Bulk
 
     Raises ValueError when the body is not a JSON object.
     """
-    source = document_source(write)
-    name = index_id(write.key)
-    parts = []
-    for alias in aliases:
-        action = {
-            "_index": alias,
-            "_id": name,
-            "version": write.stamp,
-            "version_type": "external",
-        }
-        parts += [b'{"index":', orjson.dumps(action), b"}\n", source, b"\n"]
-    return BulkLines(position=position, data=b"".join(parts))
+    return _lines(position, write, aliases, document_source(write))
+
+
+def refusal_lines(position: int, write: IndexWrite, alias: str, reason: str) -> BulkLines:
+    """Return the lines that leave a mark in place of a document which a generation refused.
+
+    Nothing of the document is in it, so that it is not refused, and a later write replaces it.
+    """
+    source = _opening(write, deleted=True, refused=reason) + b"}"
+    return _lines(position, write, [alias], source)
 
 
 def bodies(lines: Sequence[BulkLines], max_bytes: int) -> Iterator[list[BulkLines]]:
@@ -76,3 +67,22 @@ def bodies(lines: Sequence[BulkLines], max_bytes: int) -> Iterator[list[BulkLine
         size += len(line.data)
     if body:
         yield body
+
+
+def _opening(write: IndexWrite, **more: Any) -> bytes:
+    meta = {"source": write.key.source, "id": write.key.id, "stamp": write.stamp, **more}
+    return b'{"%s":%s' % (META.encode(), orjson.dumps(meta))
+
+
+def _lines(position: int, write: IndexWrite, aliases: Sequence[str], source: bytes) -> BulkLines:
+    name = index_id(write.key)
+    parts = []
+    for alias in aliases:
+        action = {
+            "_index": alias,
+            "_id": name,
+            "version": write.stamp,
+            "version_type": "external",
+        }
+        parts += [b'{"index":', orjson.dumps(action), b"}\n", source, b"\n"]
+    return BulkLines(position=position, data=b"".join(parts))

@@ -9,8 +9,14 @@ from typing import Any
 
 from elasticsearch import ApiError, AsyncElasticsearch, SerializationError
 
-from indexer.search.elasticsearch.bulk_body import BulkLines, bodies, bulk_lines
-from indexer.search.elasticsearch.bulk_outcome import document_outcome, item_outcome, words_of
+from indexer.search.elasticsearch.bulk_body import (
+    BulkLines,
+    bodies,
+    bulk_lines,
+    refusal_lines,
+)
+from indexer.search.elasticsearch.bulk_call import BulkCall
+from indexer.search.elasticsearch.bulk_outcome import words_of
 from indexer.search.elasticsearch.connection import translated
 from indexer.search.port import IndexWrite, Outcome, WriteOutcome
 from shared.errors import DependencyError
@@ -50,35 +56,59 @@ class BulkWriter:
         Raises ConnectionLostError when the server cannot be reached, DependencyError when it does
         not let us write.
         """
-        outcomes: list[WriteOutcome | None] = [None] * len(batch)
+        call = BulkCall(copies=len(aliases), outcomes=[None] * len(batch))
         lines = []
         for position, write in enumerate(batch):
             try:
                 lines.append(bulk_lines(position, write, aliases))
             except ValueError as error:
-                outcomes[position] = WriteOutcome(Outcome.REFUSED, str(error))
-        sent = [
-            self._send(body, len(aliases), outcomes) for body in bodies(lines, self._max_body_bytes)
+                call.outcomes[position] = WriteOutcome(Outcome.REFUSED, str(error))
+        await self._send_all(lines, call)
+        if call.beside:
+            await self._mark(batch, aliases, call)
+        return call.decided()
+
+    async def _mark(
+        self, batch: Sequence[IndexWrite], aliases: Sequence[str], call: BulkCall
+    ) -> None:
+        """Keep refusals against the generations that refused, so that none of them is swapped in.
+
+        A document whose mark could not be written is to be written again.
+        """
+        marks = BulkCall(copies=1, outcomes=[None] * len(call.beside))
+        lines = [
+            refusal_lines(number, batch[each.position], aliases[each.copy], each.reason)
+            for number, each in enumerate(call.beside)
         ]
+        await self._send_all(lines, marks)
+        first = call.beside[0]
+        log.warning(
+            "generation_refused_documents",
+            alias=aliases[first.copy],
+            documents=len(call.beside),
+            first_reason=first.reason,
+        )
+        for each, mark in zip(call.beside, marks.decided(), strict=True):
+            if mark.outcome not in (Outcome.WRITTEN, Outcome.SUPERSEDED):
+                again = WriteOutcome(Outcome.TRY_AGAIN, f"mark of a refusal: {mark.reason}")
+                call.outcomes[each.position] = again
+
+    async def _send_all(self, lines: Sequence[BulkLines], call: BulkCall) -> None:
+        sent = [self._send(body, call) for body in bodies(lines, self._max_body_bytes)]
         # Every body is awaited, also beside one that failed: none goes on unwatched.
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-        return [outcome for outcome in outcomes if outcome is not None]
 
-    async def _send(
-        self, body: Sequence[BulkLines], copies: int, outcomes: list[WriteOutcome | None]
-    ) -> None:
+    async def _send(self, body: Sequence[BulkLines], call: BulkCall) -> None:
         try:
             items = await self._post(b"".join(line.data for line in body))
         except SerializationError as error:
-            self._all(
-                body, outcomes, WriteOutcome(Outcome.TRY_AGAIN, f"unreadable answer: {error}")
-            )
+            call.all(body, WriteOutcome(Outcome.TRY_AGAIN, f"unreadable answer: {error}"))
         except ApiError as error:
-            await self._refused(error, body, copies, outcomes)
+            await self._refused(error, body, call)
         else:
-            self._match(items, body, copies, outcomes)
+            call.match(items, body)
 
     async def _post(self, data: bytes) -> list[Any]:
         async with self._slots:
@@ -101,13 +131,7 @@ class BulkWriter:
         items = answer.body.get("items") if isinstance(answer.body, dict) else None
         return items or []
 
-    async def _refused(
-        self,
-        error: ApiError,
-        body: Sequence[BulkLines],
-        copies: int,
-        outcomes: list[WriteOutcome | None],
-    ) -> None:
+    async def _refused(self, error: ApiError, body: Sequence[BulkLines], call: BulkCall) -> None:
         """Deal with an answer that is about the whole body."""
         status = error.status_code
         details = error.body.get("error") if isinstance(error.body, dict) else error.body
@@ -115,41 +139,11 @@ class BulkWriter:
         if status in _TOO_MUCH_OR_MALFORMED and len(body) > 1:
             # One bad document spoils the body: halve it until the bad one is alone.
             middle = len(body) // 2
-            await self._send(body[:middle], copies, outcomes)
-            await self._send(body[middle:], copies, outcomes)
+            await self._send(body[:middle], call)
+            await self._send(body[middle:], call)
         elif status in _TOO_MUCH_OR_MALFORMED:
-            self._all(body, outcomes, WriteOutcome(Outcome.REFUSED, reason))
+            call.all(body, WriteOutcome(Outcome.REFUSED, reason))
         elif status == 429 or status >= 500:
-            self._all(body, outcomes, WriteOutcome(Outcome.TRY_AGAIN, reason))
+            call.all(body, WriteOutcome(Outcome.TRY_AGAIN, reason))
         else:
             raise DependencyError(f"Elasticsearch refuses to be written to: {reason}") from error
-
-    def _match(
-        self,
-        items: Sequence[Any],
-        body: Sequence[BulkLines],
-        copies: int,
-        outcomes: list[WriteOutcome | None],
-    ) -> None:
-        """Match the answer to documents by position."""
-        if len(items) != len(body) * copies:
-            short = f"{len(items)} answers to {len(body) * copies} writes"
-            self._all(body, outcomes, WriteOutcome(Outcome.TRY_AGAIN, short))
-            return
-        for number, line in enumerate(body):
-            answers = [item_outcome(item) for item in items[number * copies :][:copies]]
-            outcomes[line.position] = document_outcome(answers)
-            self._log_beside(answers)
-
-    @staticmethod
-    def _log_beside(answers: Sequence[WriteOutcome]) -> None:
-        for answer in answers[1:]:
-            if answer.outcome is Outcome.REFUSED and answers[0].outcome is not Outcome.REFUSED:
-                log.warning("generation_refused_document", reason=answer.reason)
-
-    @staticmethod
-    def _all(
-        body: Sequence[BulkLines], outcomes: list[WriteOutcome | None], outcome: WriteOutcome
-    ) -> None:
-        for line in body:
-            outcomes[line.position] = outcome

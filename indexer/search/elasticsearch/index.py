@@ -11,18 +11,21 @@ from indexer.search.elasticsearch.bulk_writer import BulkWriter, OnBulk
 from indexer.search.elasticsearch.catalog import Catalog
 from indexer.search.elasticsearch.connection import answered, check_server, connect
 from indexer.search.elasticsearch.generation_admin import GenerationAdmin
-from indexer.search.elasticsearch.mapping import LIVE_ONLY, META
+from indexer.search.elasticsearch.mapping import LIVE_ONLY, META, REFUSED
 from indexer.search.elasticsearch.search_body import search_query
 from indexer.search.port import (
     Generation,
     Hit,
     IndexWrite,
     Outcome,
+    Refusal,
     SearchQuery,
     SearchResult,
     WriteOutcome,
 )
 from shared.documents.port import DocumentKey
+
+MOST_REFUSALS = 1000
 
 
 class ElasticsearchIndex:
@@ -115,6 +118,15 @@ class ElasticsearchIndex:
         self._catalog = await self._admin.read()
         return Generation(number=number, live=False, writable=True, documents=0)
 
+    async def refusals(self, number: int) -> Sequence[Refusal]:
+        index = self._admin.index(number)
+        with answered():
+            await self._client.indices.refresh(index=index)
+            answer = await self._client.search(
+                index=index, query=REFUSED, size=MOST_REFUSALS, source_includes=[META]
+            )
+        return [_refusal(hit["_source"][META]) for hit in answer["hits"]["hits"]]
+
     async def swap(self, number: int) -> None:
         await self._admin.swap(number)
         self._catalog = await self._admin.read()
@@ -136,3 +148,7 @@ def _hit(hit: dict[str, Any]) -> Hit:
     return Hit(
         key=DocumentKey(source=meta["source"], id=meta["id"]), score=hit["_score"], body=body
     )
+
+
+def _refusal(meta: dict[str, Any]) -> Refusal:
+    return Refusal(DocumentKey(source=meta["source"], id=meta["id"]), meta["refused"])

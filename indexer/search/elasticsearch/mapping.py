@@ -10,6 +10,9 @@ META = "worker_suite"
 LIVE_ONLY: dict[str, Any] = {"term": {f"{META}.deleted": False}}
 """Filter of the search alias: tombstones are hidden by it."""
 
+REFUSED: dict[str, Any] = {"exists": {"field": f"{META}.refused"}}
+"""Finds the marks of documents that this generation refused and the live one did not."""
+
 _LONGEST_KEYWORD = 8191
 """Lucene refuses terms over 32,766 bytes; a character takes up to four."""
 
@@ -35,6 +38,7 @@ def mappings(analyzer: str) -> dict[str, Any]:
             f"{META}.stamp": {"type": "long"},
             f"{META}.deleted": {"type": "boolean"},
             f"{META}.content_hash": {"type": "keyword"},
+            f"{META}.refused": keyword,
             "url": keyword,
             "language": keyword,
             "title": text,

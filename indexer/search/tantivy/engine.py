@@ -15,6 +15,7 @@ from indexer.search.port import (
     Generation,
     IndexWrite,
     Outcome,
+    Refusal,
     SearchQuery,
     SearchResult,
     WriteOutcome,
@@ -118,6 +119,10 @@ class TantivyEngine:
             )
         )
         return self._describe(number)
+
+    async def refusals(self, number: int) -> Sequence[Refusal]:
+        """Return nothing: generations are alike, so what one refuses the live one refuses too."""
+        return ()
 
     async def swap(self, number: int) -> None:
         await self._change(lambda: self._swap(number))

@@ -18,6 +18,7 @@ from indexer.search.port import (
     Generation,
     IndexWrite,
     Outcome,
+    Refusal,
     SearchQuery,
     SearchResult,
     WriteOutcome,
@@ -114,6 +115,10 @@ class TantivyIndex:
         created = await self._call(lambda engine: engine.create_generation())
         await self._reload()
         return created
+
+    async def refusals(self, number: int) -> Sequence[Refusal]:
+        """Return nothing: generations are alike, so what one refuses the live one refuses too."""
+        return ()
 
     async def swap(self, number: int) -> None:
         await self._call(lambda engine: engine.swap(number))
