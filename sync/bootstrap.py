@@ -56,6 +56,11 @@ async def opened_database(settings: SyncSettings) -> AsyncIterator[PostgresDatab
         await database.close()
 
 
+def outbox_of(database: PostgresDatabase) -> OutboxSource:
+    """Return the outbox of a database, to look at it."""
+    return OutboxSource(database)
+
+
 async def _build(settings: SyncSettings, metrics: SyncMetrics, _: ProcessContext) -> WorkerParts:
     database = PostgresDatabase(settings.database_url, max_connections=_CONNECTIONS)
     source = OutboxSource(

@@ -8,10 +8,9 @@ from pathlib import Path
 import msgspec
 
 from shared.contracts.source_definition import SourceDefinition
-from sync.bootstrap import opened_database
+from sync.bootstrap import opened_database, outbox_of
 from sync.settings import SyncSettings
 from sync.source_file import load_source
-from sync.sources.outbox import OutboxSource
 from sync.triggers.installer import Installer
 
 
@@ -69,7 +68,7 @@ async def uninstall(settings: SyncSettings, sources: Sequence[str]) -> None:
 async def status(settings: SyncSettings) -> Status:
     """Return what waits, and which sources there are."""
     async with opened_database(settings) as database:
-        outbox = OutboxSource(database)
+        outbox = outbox_of(database)
         depth = await outbox.depth()
         last_relay = await outbox.last_relay_seconds_ago()
         installed = await Installer(database).installed()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from shared.errors import WorkerSuiteError
 from shared.observability.logs import get_logger
 from sync.metrics import SyncMetrics
-from sync.sources.outbox import OutboxDepth
+from sync.sources.port import OutboxDepth
 
 _log = get_logger(__name__)
 

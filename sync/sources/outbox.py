@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from shared.clock import Clock, SystemClock
 from shared.documents.port import DocumentKey
@@ -17,7 +16,7 @@ from shared.postgres.database import PostgresDatabase
 from shared.postgres.listener import Listener
 from shared.postgres.outbox import CHANNEL
 from shared.postgres.transaction import connection_of
-from sync.sources.port import Publish, QueueIdentity
+from sync.sources.port import OutboxDepth, Publish, QueueIdentity
 from sync.sources.sql import statement
 
 _TAKE, _SENT, _DEPTH = statement("take"), statement("sent"), statement("depth")
@@ -27,13 +26,6 @@ _ROLL_EVERY_SECONDS = 60.0
 _REPLAY_CHUNK = 1000
 
 _log = get_logger(__name__)
-
-
-class OutboxDepth(msgspec.Struct, frozen=True):
-    """How many changes wait to be published, and the age of the oldest in seconds."""
-
-    depth: int
-    oldest_age_seconds: float
 
 
 class OutboxSource:

@@ -19,6 +19,13 @@ class QueueIdentity(msgspec.Struct, frozen=True):
     incarnation: str
 
 
+class OutboxDepth(msgspec.Struct, frozen=True):
+    """How many changes wait to be published, and the age of the oldest in seconds."""
+
+    depth: int
+    oldest_age_seconds: float
+
+
 class ChangeSource(Protocol):
     """A stream of changed keys. Order carries no meaning: every target reconciles by stamp."""
 

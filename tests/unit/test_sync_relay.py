@@ -16,8 +16,7 @@ from sync.metrics import SyncMetrics
 from sync.outbox_watch import OutboxWatch
 from sync.relay import Relay
 from sync.sources.memory import MemorySource
-from sync.sources.outbox import OutboxDepth
-from sync.sources.port import QueueIdentity
+from sync.sources.port import OutboxDepth, QueueIdentity
 
 
 class Queue:
