@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from indexer.search.port import IndexWrite, Outcome, SearchQuery, WriteOutcome
 from indexer.search.tantivy.engine import TantivyEngine
 from indexer.search.tantivy.index import TantivyIndex
 from indexer.search.tantivy.owner import take_ownership
+from indexer.search.tantivy.remote import RemoteEngine
 from shared.errors import ConnectionLostError, DependencyError
 from tests.contracts.search_indexes import document, tombstone, write
 
@@ -121,3 +123,46 @@ async def test_a_damaged_catalog_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match=r"generations\.json"):
         await index.open()
     await index.close()
+
+
+async def test_a_guest_that_could_not_take_over_tries_again(tmp_path: Path) -> None:
+    owner, guest = await _opened(tmp_path), await _opened(tmp_path)
+    await write(owner, document("x", 5, title="plum"))
+    await owner.close()
+    catalog = tmp_path / "generations.json"
+    whole = catalog.read_bytes()
+    catalog.write_bytes(b"{")
+    with pytest.raises(ConnectionLostError):
+        await guest.count("documents")
+    with pytest.raises(DependencyError, match="damaged"):
+        await guest.count("documents")
+    catalog.write_bytes(whole)
+    assert await guest.count("documents") == 1
+    await guest.close()
+
+
+async def test_a_call_that_lost_the_old_owner_late_does_not_depose_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, guest = await _opened(tmp_path), await _opened(tmp_path)
+    hear = asyncio.Event()
+
+    async def lose_the_owner_late(*_: object) -> int:
+        await hear.wait()
+        raise ConnectionLostError("gone")
+
+    monkeypatch.setattr(RemoteEngine, "count", lose_the_owner_late)
+    late = asyncio.create_task(guest.count("documents"))
+    await asyncio.sleep(0)
+    await owner.close()
+    with pytest.raises(ConnectionLostError):
+        await guest.search(SearchQuery(text="plum"))
+    await write(guest, document("x", 5))
+    hear.set()
+    with pytest.raises(ConnectionLostError):
+        await late
+    assert await guest.count("documents") == 1
+    await guest.close()
+    lock = take_ownership(tmp_path)
+    assert lock is not None, "the guest let go of all it had"
+    os.close(lock)

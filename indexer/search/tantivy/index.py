@@ -68,17 +68,29 @@ class TantivyIndex:
         if self._lock is None:
             return RemoteEngine(self._directory)
         engine = TantivyEngine(self._directory)
-        await engine.open()
-        self._server = OwnerServer(engine, self._directory)
-        await self._server.start()
+        try:
+            await engine.open()
+            server = OwnerServer(engine, self._directory)
+            await server.start()
+        except BaseException:
+            await engine.close()
+            self._give_up_ownership()
+            raise
+        self._server = server
         return engine
+
+    def _give_up_ownership(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
     async def _call(self, call: Callable[[TantivyEngine | RemoteEngine], Awaitable[R]]) -> R:
         engine = await self._entered()
         try:
             return await call(engine)
         except ConnectionLostError:
-            self._engine = None  # the next call looks for the new owner, or becomes it
+            if self._engine is engine:
+                self._engine = None  # the next call looks for the new owner, or becomes it
             raise
 
     @property
@@ -131,6 +143,5 @@ class TantivyIndex:
             await self._server.stop()
         if self._engine is not None:
             await self._engine.close()
-        if self._lock is not None:
-            os.close(self._lock)
-        self._engine = self._server = self._lock = None
+        self._give_up_ownership()
+        self._engine = self._server = None
