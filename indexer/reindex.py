@@ -76,7 +76,7 @@ class Reindex:
         """Create, backfill, verify, swap. `keep_old` leaves the old one writable for a rollback.
 
         What an earlier run left unfinished is dropped first. Raises DependencyError when another
-        command changes the generations meanwhile.
+        command changes the generations meanwhile, or the index takes no document for five minutes.
         """
         started = self._clock.monotonic()
         old = live_generation(await self._index.generations()).number
@@ -137,12 +137,17 @@ class Reindex:
 
     async def _write_page(self, source: str, ids: Sequence[str], generation: int) -> None:
         waiting = ids
+        give_up_at = self._clock.monotonic() + _OUTAGE_SECONDS
         while waiting:
             done = await self._write(source, waiting, generation)
             self._take(source, done)
             waiting = [name for name in waiting if done[name].outcome.outcome is Outcome.TRY_AGAIN]
-            if waiting:
-                await asyncio.sleep(_AGAIN_SECONDS)
+            if not waiting:
+                break
+            if self._clock.monotonic() >= give_up_at:
+                reason = done[waiting[0]].outcome.reason
+                raise DependencyError(f"the index takes no document for minutes: {reason}")
+            await asyncio.sleep(_AGAIN_SECONDS)
         self._on_progress(len(ids))
 
     def _take(self, source: str, done: Mapping[str, Reconciled]) -> None:

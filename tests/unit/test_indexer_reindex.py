@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
@@ -178,6 +179,19 @@ async def test_an_overloaded_index_is_asked_again(
     world.index.answers = [Outcome.TRY_AGAIN, Outcome.TRY_AGAIN]
     report = await world.reindex().run(keep_old=True)
     assert (report.swapped, report.documents) == (True, 1)
+
+
+async def test_an_index_that_stays_overloaded_ends_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.reindex._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("indexer.reindex._OUTAGE_SECONDS", 0.05)
+    await world.put("a")
+    world.index.answers = [Outcome.TRY_AGAIN] * 1_000_000
+    async with asyncio.timeout(20):
+        with pytest.raises(DependencyError, match="takes no document for minutes: planted"):
+            await world.reindex().run(keep_old=True)
+    assert await world.live() == 1
 
 
 async def test_another_command_that_changes_the_generations_ends_the_run(world: World) -> None:
