@@ -72,7 +72,7 @@ class MemoryBroker:
         self._serial = count(1)
 
     def publish(self, job: Job, now: float) -> bool:
-        """Store a job; False when its key is there, or a twin that waits no longer than it would."""
+        """Store a job; False when its key, or a twin that would wait no longer, is there."""
         key = job.key or f"{self.incarnation}-{next(self._serial)}"
         ready_at = now + job.delay_seconds
         if key in self.live or not self._twin_gives_way(job.dedup_key, ready_at):

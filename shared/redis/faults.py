@@ -30,7 +30,7 @@ def translated(address: str) -> Iterator[None]:
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
         raise ConnectionLostError(f"lost Redis at {address}: {error}") from error
     except exceptions.OutOfMemoryError as error:
-        raise DependencyError(f"Redis at {address} has no memory left: {error}") from error
+        raise ConnectionLostError(f"Redis at {address} has no memory left: {error}") from error
     except (exceptions.ReadOnlyError, exceptions.ClusterDownError, exceptions.TryAgainError) as e:
         raise ConnectionLostError(f"Redis at {address} cannot serve now: {e}") from e
     except exceptions.ResponseError as error:

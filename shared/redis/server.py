@@ -59,8 +59,10 @@ async def incarnation(client: redis.asyncio.Redis) -> str:
     (another after a failover or a restart). Raises ConnectionLostError.
     """
     with translated(address_of(client)):
-        await client.set(INCARNATION_KEY, uuid4().hex, nx=True)
         kept: Any = await client.get(INCARNATION_KEY)
+        if kept is None:  # a full server could not even try to set it
+            await client.set(INCARNATION_KEY, uuid4().hex, nx=True)
+            kept = await client.get(INCARNATION_KEY)
         replication = await client.info("replication")
     return f"{(kept or b'').decode()}-{replication.get('master_replid', '')}"
 

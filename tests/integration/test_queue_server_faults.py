@@ -207,7 +207,7 @@ async def test_a_full_server_takes_no_jobs_but_lets_its_work_be_finished(
     await queue.publish([job(str(n), payload=b"x" * 1000) for n in range(50)])
     held = list(await claim(queue, 10))
     await client.config_set("maxmemory", "1mb")
-    with pytest.raises(DependencyError, match="no memory left"):
+    with pytest.raises(ConnectionLostError, match="no memory left"):
         await queue.publish([job("one more")])
     done: list[str] = []
     while held:
@@ -216,6 +216,27 @@ async def test_a_full_server_takes_no_jobs_but_lets_its_work_be_finished(
         done += keys(held)
         held = list(answer.deliveries)
     assert len(done) == 50
+
+
+async def test_a_full_server_neither_ends_an_idle_worker_nor_takes_its_leases(
+    queue: RedisQueue, valkey_server: Redis, client: redis.asyncio.Redis
+) -> None:
+    await queue.publish([job("a")])
+    held = await claim_one(queue)
+    await client.config_set("maxmemory", "1mb")
+    keeper = queue.lease_keeper()
+    keeper.start({held.token: float("inf")}, lambda _: None)
+    try:
+        until = time.monotonic() + 2 * SETTINGS.lease_seconds
+        while time.monotonic() < until:
+            assert not (await queue.exchange([], 1)).deliveries
+            await queue.wait(0.1)
+    finally:
+        await asyncio.to_thread(keeper.stop)
+    assert not await settle(queue, held, Done())
+    another = RedisQueue(SETTINGS, valkey_server.url)
+    await another.open("tester", ["job"])
+    await another.close()
 
 
 async def test_the_last_answer_of_a_dead_consumer_is_forgotten(

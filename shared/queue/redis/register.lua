@@ -8,6 +8,9 @@ local alive, consumers = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- A first write that takes no memory: a full server then lets the script go on.
+redis.call('ZREM', KEYS[1], '')
+
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now, 'LIMIT', 0, 1000)) do
   redis.call('ZREM', alive, gone)
   redis.call('HDEL', consumers, gone)

@@ -8,6 +8,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local entries, lost = {}, {}
 
+-- A first write that takes no memory: a full server then lets the script go on.
+redis.call('ZREM', KEYS[1], '')
+
 if #ARGV > 3 then
   local ends = redis.call('ZMSCORE', KEYS[1], unpack(ARGV, 4))
   for i = 4, #ARGV do
