@@ -59,6 +59,8 @@ class AiohttpFetcher:
             max_headers=MAX_HEADERS,
             response_class=_Response,
         )
+        # A second try on a fresh connection would be a request that no grant was given for.
+        self._session._retry_connection = False
 
     async def fetch(self, request: FetchRequest) -> FetchAnswer:
         """Send one GET request and read its answer within the limits."""

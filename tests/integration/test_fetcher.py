@@ -104,6 +104,25 @@ async def test_one_connection_serves_many_requests(site: Site, fetcher: AiohttpF
     assert len(site.clients) == 1
 
 
+async def test_a_request_is_sent_once_even_if_its_kept_connection_breaks(
+    fetcher: AiohttpFetcher,
+) -> None:
+    """A client that tried again by itself would ask without a grant."""
+    asked: list[bytes] = []
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+        asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+        writer.close()
+
+    async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as server:
+        origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert (await fetcher.fetch(FetchRequest(url=f"{origin}/1"))).status == 200
+        assert (await fetcher.fetch(FetchRequest(url=f"{origin}/2"))).fault is FetchFault.CONNECT
+    assert asked == [b"GET /1 HTTP/1.1", b"GET /2 HTTP/1.1"]
+
+
 async def test_cookies_are_not_kept(site: Site, fetcher: AiohttpFetcher) -> None:
     for _ in range(2):
         await fetcher.fetch(FetchRequest(url=f"{site.origin}/cookie"))
