@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import redis
 
-from crawler.frontier.port import PageState
+from crawler.frontier.port import HostReport, PageState
 from crawler.frontier.postgres_redis.feeder import Feeder
 from crawler.frontier.postgres_redis.frontier import PostgresRedisFrontier
 from crawler.frontier.postgres_redis.heads import Exchanged, RedisHeads
@@ -31,7 +31,8 @@ from tests.contracts.frontier_stage import (
 )
 from tests.services.servers import Redis
 
-LONGEST_FETCH = SETTINGS.longest_fetch_seconds
+LONGEST_FETCH = SETTINGS.grant_seconds + SETTINGS.longest_fetch_seconds
+"""From the grant on, not from the start."""
 
 
 @pytest.fixture
@@ -120,6 +121,25 @@ class TestRedisLost:
         flush(redis_url)
         await stage.take()
         assert time.monotonic() - blocked >= 2.0
+
+    async def test_a_block_that_redis_was_not_told_counts_all_the_same(
+        self, stage: Stage, redis_url: str
+    ) -> None:
+        await stage.discover(page("/1", pack="fast"))
+        (first,) = await stage.take()
+        blocked = time.monotonic()
+        cut_off = PostgresRedisFrontier(stage.database, "redis://127.0.0.1:1", SETTINGS)
+        report = HostReport(
+            token=first.token, host="a.test", since_start_seconds=0.0, block_seconds=1.5
+        )
+        with pytest.raises(ConnectionLostError):
+            await cut_off.release([report])
+        await cut_off.close()
+        await stage.commit(first)
+        await stage.settle(first)
+        await stage.discover(page("/2", pack="fast"), robots=False)
+        await stage.take()
+        assert time.monotonic() - blocked >= 1.5
 
     async def test_a_restart_is_noticed_before_the_next_grant(
         self, database_url: str, redis7_server: Redis

@@ -153,7 +153,8 @@ class Feeder:
         delay = max(of_packs, known.crawl_delay_seconds)
         hold = delay if known.asked_before or known.interrupted else None
         if known.interrupted:
-            hold = delay + self._settings.longest_fetch_seconds
+            # A request granted just before may still begin, and then take as long as any.
+            hold = delay + self._settings.grant_seconds + self._settings.longest_fetch_seconds
         return Feed(
             incarnation=self._incarnation(host),
             host=host,

@@ -118,12 +118,17 @@ class PostgresRedisFrontier:
         return added
 
     async def release(self, reports: Sequence[HostReport]) -> None:
-        """Let hosts be asked again; Redis first, for there the next grant is decided."""
-        await self._heads.release(reports)
-        self._work.set()
+        """Let hosts be asked again; Redis first, for there the next grant is decided.
+
+        A block that could not be told to Redis comes there with the host's next feed.
+        """
         blocks = [report for report in reports if report.block_seconds > 0]
-        if blocks:
-            await self._rows.block_hosts(blocks)
+        try:
+            await self._heads.release(reports)
+            self._work.set()
+        finally:
+            if blocks:
+                await self._rows.block_hosts(blocks)
 
     async def commit(self, tx: Transaction, visits: Sequence[Visited]) -> Collection[str]:
         """Write visits in the caller's transaction."""

@@ -144,8 +144,8 @@ class PageRows:
 
     async def recrawl(self, url_keys: Sequence[bytes] | None) -> int:
         """Make rows due now; return how many pages there are."""
-        rows = await self._fetch("recrawl", url_keys)
-        return sum(1 for row in rows if row["kind"] == "page")
+        (row,) = await self._fetch("recrawl", url_keys)
+        return int(row["pages"])
 
     async def removals(self, pack: str, window_seconds: float) -> Removals:
         """Count a pack's documents and recent removals."""
