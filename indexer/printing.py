@@ -44,9 +44,16 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
 
 def _counts(sources: Sequence[SourceCounts]) -> Iterator[str]:
     for counts in sources:
-        sign = "agree" if counts.agree else "DIFFER"
         both = f"{counts.in_postgres} in Postgres, {counts.in_index} in the index"
-        yield f"  {counts.source}: {both}: {sign}"
+        yield f"  {counts.source}: {both}: {_sign(counts)}"
+
+
+def _sign(counts: SourceCounts) -> str:
+    if not counts.agree:
+        return "DIFFER"
+    if counts.in_postgres != counts.in_index:
+        return "agree (Postgres is being written to, and had as many a moment before)"
+    return "agree"
 
 
 def search_lines(result: SearchResult) -> Iterator[str]:
