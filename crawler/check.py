@@ -12,7 +12,7 @@ import msgspec
 from crawler.commit_group import Outcome
 from crawler.fetcher.port import FetchAnswer, Fetcher
 from crawler.fetcher.robots import MAX_REDIRECTS, robots_record, robots_request, rules_of
-from crawler.frontier.port import Frontier, RobotsRecord, Target
+from crawler.frontier.port import Frontier, RobotsRecord, Target, Visited
 from crawler.packs import Packs
 from crawler.parser.port import PageParser, ParsedPage, ParseError
 from crawler.processors.fetch_page import is_html, parse_request, request_for
@@ -116,9 +116,11 @@ class Check:
             "sitemaps": list(rules.sitemaps),
         }
         if not decision.allowed:
-            unreachable = record.verdict == "disallow_all"
-            reason = "robots_unreachable" if unreachable else "robots_denied"
-            self._stop("robots.txt", reason, decision.line or explain(reason), facts)
+            if record.verdict == "disallow_all":
+                reason, words = "robots_unreachable", explain("robots_unreachable")
+            else:
+                reason, words = "robots_denied", decision.line or explain("robots_denied")
+            self._stop("robots.txt", reason, words, facts)
         self._passed("robots.txt", f"allows it for {self._user_agent}", facts)
 
     async def _robots_record(self, origin: str, pack: DomainPack) -> tuple[RobotsRecord, list[str]]:
@@ -126,6 +128,8 @@ class Check:
         for hops in range(MAX_REDIRECTS + 1):
             asked.append(url)
             answer = await self._ask(robots_request(url), pack)
+            if answer.fault is not None:
+                asked[-1] += f" ({answer.detail})"
             record = robots_record(answer, origin, hops)
             if isinstance(record, RobotsRecord):
                 return record, asked
@@ -145,7 +149,7 @@ class Check:
         if outcome is not None:
             visit = outcome.visit
             facts |= {"redirect_to": visit.redirect_to} if visit.redirect_to else {}
-            self._stop("fetch", visit.reason, visit.detail or explain(visit.reason), facts)
+            self._stop("fetch", visit.reason, _words(visit), facts)
         self._passed("fetch", f"{answer.status} from {answer.remote_address}", facts)
         return answer
 
@@ -193,7 +197,7 @@ class Check:
             "links_in_scope": len(outcome.found),
         }
         if not visit.document_id:
-            self._stop("document", visit.reason, visit.detail or explain(visit.reason), facts)
+            self._stop("document", visit.reason, _words(visit), facts)
         document = msgspec.json.decode(page.body)
         facts |= {"id": visit.document_id, "content_hash": visit.content_hash}
         facts |= {"document": document, "next_visit_seconds": visit.next_due_seconds}
@@ -233,3 +237,8 @@ class Check:
             Step(name=name, passed=False, words=words, reason=reason, facts=facts or {})
         )
         raise EndOfWalk
+
+
+def _words(visit: Visited) -> str:
+    explained = explain(visit.reason)
+    return f"{explained} {visit.detail}" if visit.detail else explained

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from crawler.bootstrap import opened
-from crawler.frontier.port import Discovered, FrontierStatus
-from crawler.seeds import SeedRefusedError, Seeds
+from crawler.frontier.port import Discovered, Frontier, FrontierStatus
+from crawler.seeds import SeedRefusedError, Seeds, refuse_unkept
 from crawler.settings import CrawlerSettings
 from crawler.url.normalizer import InvalidUrlError, normalize
 from shared.errors import ConfigError
@@ -78,7 +78,19 @@ async def seed(
                 raise ConfigError(f"there is no domain pack {name!r}; there are: {known}")
             found += parts.seeds.of_pack(parts.packs.by_name[name])
         new = await parts.frontier.discover(found)
-        return SeedReport(new=new, known=len(found) - new, refused=refused)
+        unkept = await _unkept(parts.frontier, found) if new < len(found) else []
+        already = len(found) - new - len(unkept)
+        return SeedReport(new=new, known=already, refused=[*refused, *unkept])
+
+
+async def _unkept(frontier: Frontier, found: Sequence[Discovered]) -> list[Refused]:
+    refused = []
+    for seed in found:
+        try:
+            await refuse_unkept(frontier, seed)
+        except SeedRefusedError as error:
+            refused.append(Refused(f"pack {seed.pack}", seed.url, error.reason, str(error)))
+    return refused
 
 
 def _decide(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from crawler.check import Step
 from crawler.commands import RecrawlReport, Refused, SeedReport
 from crawler.frontier.port import FrontierStatus
 from crawler.reasons import explain
+
+VALUE_SHOWN = 300
+"""Characters of one figure of `check` that people are shown."""
 
 
 def seed_lines(report: SeedReport) -> Iterator[str]:
@@ -51,4 +55,10 @@ def check_lines(steps: Sequence[Step]) -> Iterator[str]:
         reason = f" [{step.reason}]" if step.reason else ""
         yield f"{mark} {step.name}: {step.words}{reason}"
         for name, value in step.facts.items():
-            yield f"       {name}: {value}"
+            yield f"       {name}: {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    """One line of a value; `--json` has all of it."""
+    line = " ".join(str(value).split())
+    return line if len(line) <= VALUE_SHOWN else f"{line[:VALUE_SHOWN]} ..."

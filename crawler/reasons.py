@@ -81,6 +81,7 @@ class Reason(Enum):
     URL_HAS_USERINFO = "url_has_userinfo", "The URL holds a user name or password."
     INVALID_HOST = "invalid_host", "The URL's host is not a host name."
     NO_PACK = "no_pack", "No domain pack covers the host, and SEED_SCOPE is not `host`."
+    TOO_MANY_PAGES = "too_many_pages", "The pack knows as many pages as its max_pages allows."
     UNKNOWN_PACK = "unknown_pack", "The row's domain pack is no longer there."
 
     # robots.txt and sitemaps

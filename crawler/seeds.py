@@ -118,5 +118,14 @@ class SeedProcessor:
 
     async def process(self, execution: Execution[SeedJob]) -> Verdict:
         """Discover the seed. Raises SeedRefusedError, which is permanent."""
-        await self._frontier.discover([self._seeds.page(execution.payload.url)])
+        seed = self._seeds.page(execution.payload.url)
+        if not await self._frontier.discover([seed]):
+            await refuse_unkept(self._frontier, seed)
         return Done()
+
+
+async def refuse_unkept(frontier: Frontier, seed: Discovered) -> None:
+    """Raise SeedRefusedError when a seed was discovered but its pack has no room for it."""
+    if await frontier.page(seed.url_key) is None:
+        where = f"{seed.url}: pack {seed.pack} knows as many pages as its scope.max_pages allows"
+        raise SeedRefusedError(Reason.TOO_MANY_PAGES.value, where)

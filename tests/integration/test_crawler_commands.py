@@ -135,6 +135,27 @@ class TestSeed:
         assert (await commands.run("seed", "http://127.0.0.1/a")).out == "1 new, 0 already known.\n"
         assert (await commands.run("seed", "http://127.0.0.1/a")).out == "0 new, 1 already known.\n"
 
+    async def test_a_seed_above_the_packs_budget_is_refused(
+        self, commands: Commands, redis_url: str
+    ) -> None:
+        pack = Path(commands.environment["DOMAIN_PACKS"]) / "site.yaml"
+        text = pack.read_text().replace("[127.0.0.1]", "[127.0.0.1]\n  max_pages: 1")
+        pack.write_text(text)
+        await commands.run("seed", "http://127.0.0.1/a")
+        ran = await commands.run("seed", "http://127.0.0.1/a", "http://127.0.0.1/b")
+        assert (ran.code, ran.out) == (6, "0 new, 1 already known.\n")
+        assert "too_many_pages: http://127.0.0.1/b: pack site knows as many pages" in ran.err
+
+        await commands.worker()
+        with redis.Redis.from_url(redis_url) as client:
+            client.lpush("crawler:seeds", "http://127.0.0.1/a", "http://127.0.0.1/b")
+
+        async def refused() -> bool:
+            return len(await dead_letters(redis_url)) == 1
+
+        await until(refused)
+        assert "too_many_pages: http://127.0.0.1/b" in (await dead_letters(redis_url))[0]
+
     async def test_seed_scope_host_crawls_the_seeds_own_host(self, commands: Commands) -> None:
         ran = await commands.run("seed", "http://elsewhere.test/", SEED_SCOPE="host")
         assert (ran.code, ran.out) == (0, "1 new, 0 already known.\n")
@@ -252,6 +273,22 @@ class TestRun:
         ran = await commands.run("check", site.url("/no"))
         assert ran.code == 6
         assert "STOP robots.txt: Disallow: /no [robots_denied]" in ran.out
+
+    async def test_check_tells_why_robots_txt_cannot_be_had(
+        self, commands: Commands, site: Site
+    ) -> None:
+        ran = await commands.run("check", site.url(), ALLOW_NETWORKS="", DATABASE_URL="")
+        assert "STOP robots.txt: robots.txt cannot be had" in ran.out
+        assert "ALLOW_NETWORKS may let it through" in ran.out
+
+    async def test_check_shows_people_the_beginning_of_a_long_text(
+        self, commands: Commands, site: Site
+    ) -> None:
+        site.answers = {"/": html(text="many words " * 200)}
+        ran = await commands.run("check", site.url(), DATABASE_URL="")
+        assert ran.code == 0, ran.err
+        assert "many words many words" in ran.out
+        assert max(len(line) for line in ran.out.splitlines()) < 400
 
     async def test_check_ends_at_the_first_stop(self, commands: Commands, site: Site) -> None:
         for url, step, reason in (
