@@ -12,6 +12,7 @@ import click
 
 from shared.config import Loaded, load
 from shared.errors import WorkerSuiteError
+from workers.queue import queue
 from workers.screen import screen
 from workers.settings import SuiteSettings
 
@@ -139,6 +140,9 @@ def show_config(command: str | None, config: Path | None, as_json: bool) -> None
         click.echo(config_listing.as_json(listing))
     else:
         config_listing.show(screen(), listing)
+
+
+main.add_command(queue)
 
 
 def _settings(flags: dict[str, Any], config: Path | None) -> Loaded[SuiteSettings]:

@@ -11,8 +11,9 @@ from indexer.search.port import SearchIndex
 from indexer.settings import IndexerSettings
 from shared.config import load
 from shared.postgres.database import PostgresDatabase
-from shared.queue.factory import create_queue
-from shared.queue.port import QueueSettings
+from shared.queue.factory import create_queue, create_queue_admin
+from shared.queue.port import QueueAdmin, QueueSettings
+from shared.settings import WorkerSettings
 from workers.progress import Observer
 
 
@@ -33,6 +34,17 @@ async def open_observer(
         await index.close()
         await queue.close()
         await connection.close()
+
+
+@asynccontextmanager
+async def open_queue_admin(name: str) -> AsyncIterator[QueueAdmin]:
+    """Reach a queue on the Redis of the environment. Raises ConfigError for an impossible name."""
+    settings = load(WorkerSettings, flags={}, environ=os.environ).settings
+    admin = create_queue_admin(QueueSettings(name=name), settings.redis())
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 def _unwatched(_bytes: int, _seconds: float) -> None:
