@@ -134,7 +134,7 @@ def pools_of(
         [
             FetchPage(frontier, requests, parser, packs, commits, user_agent=agent, clock=clock),
             FetchRobots(frontier, requests, packs, commits, user_agent=agent),
-            FetchSitemap(requests, parser, packs, commits),
+            FetchSitemap(frontier, requests, parser, packs, commits, user_agent=agent),
         ],
         settings=PoolSettings(workers=settings.workers, grace_seconds=settings.grace_seconds),
         metrics=metrics.pool,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from crawler.frontier.port import PackPolicy
 from crawler.url.normalizer import NormalizedUrl
 from crawler.url.scope import decide
-from shared.contracts.domain_pack import DomainPack
+from shared.contracts.domain_pack import DomainPack, Politeness
 from shared.contracts.domain_pack_loader import default_pack, is_default_pack_name
 
 _cached_default_pack = lru_cache(maxsize=4096)(default_pack)
@@ -43,14 +43,15 @@ class Packs:
         }
 
     def longest_timeout(self) -> float:
-        """Return how long a request may take at most, in seconds."""
-        return max(
-            (pack.politeness.timeout_seconds for pack in self.by_name.values()),
-            default=DEFAULT_TIMEOUT_SECONDS,
-        )
+        """Return how long a request may take at most, in seconds.
+
+        The packs of single seeds, and a robots.txt, take no longer than the default.
+        """
+        timeouts = (pack.politeness.timeout_seconds for pack in self.by_name.values())
+        return max([DEFAULT_TIMEOUT_SECONDS, *timeouts])
 
 
-DEFAULT_TIMEOUT_SECONDS = 30.0
+DEFAULT_TIMEOUT_SECONDS = Politeness().timeout_seconds
 
 
 def covers(pack: DomainPack, url: NormalizedUrl) -> bool:

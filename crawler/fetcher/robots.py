@@ -105,11 +105,18 @@ def robots_record(answer: FetchAnswer, origin: str, hops: int = 0) -> RobotsReco
     """
     if answer.redirect_to and hops < MAX_REDIRECTS:
         return answer.redirect_to
-    if answer.fault is not None or answer.status == 429 or answer.status >= 500:
-        return _record(origin, "disallow_all", UNREACHABLE_SECONDS)
+    reason = _unreachable(answer)
+    if reason:
+        return RobotsRecord(
+            origin=origin,
+            verdict="disallow_all",
+            expires_in_seconds=UNREACHABLE_SECONDS,
+            reason=reason,
+            detail=answer.detail,
+        )
     if 200 <= answer.status < 300:
-        return _record(origin, "rules", FRESH_SECONDS, _text_of(answer.body))
-    return _record(origin, "allow_all", FRESH_SECONDS)
+        return _answered(origin, "rules", _text_of(answer.body))
+    return _answered(origin, "allow_all")
 
 
 def rules_of(record: RobotsRecord, user_agent: str) -> RobotsRules:
@@ -133,10 +140,14 @@ def _text_of(body: bytes) -> str:
     return text.replace("\0", "")
 
 
-def _record(
-    origin: str,
-    verdict: Literal["rules", "allow_all", "disallow_all"],
-    seconds: float,
-    text: str = "",
-) -> RobotsRecord:
-    return RobotsRecord(origin=origin, verdict=verdict, text=text, expires_in_seconds=seconds)
+def _unreachable(answer: FetchAnswer) -> str:
+    """Return the reason code of an answer that leaves open what is allowed."""
+    if answer.fault is not None:
+        return answer.fault.value
+    if answer.status == 429:
+        return "http_429"
+    return "http_5xx" if answer.status >= 500 else ""
+
+
+def _answered(origin: str, verdict: Literal["rules", "allow_all"], text: str = "") -> RobotsRecord:
+    return RobotsRecord(origin=origin, verdict=verdict, text=text, expires_in_seconds=FRESH_SECONDS)

@@ -182,6 +182,10 @@ class RobotsRecord(msgspec.Struct, frozen=True, kw_only=True):
     crawl_delay_seconds: float = 0.0
     """Already cut to what the pack allows. The longest of a host's origins and the pack's own
     delay apply."""
+    reason: str = ""
+    """Why the file could not be had, as a reason code; empty when it could."""
+    detail: str = ""
+    """The same in words."""
 
 
 class Removals(msgspec.Struct, frozen=True):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from crawler.commit_group import CommitGroup, Outcome
 from crawler.fetcher.port import FetchAnswer, FetchRequest
-from crawler.fetcher.robots import rules_of
 from crawler.frontier.port import FETCH_PAGE, Frontier, Target
 from crawler.packs import Packs
 from crawler.parser.port import PageParser, ParseError, ParseRequest
 from crawler.processors.judgement import Judge
 from crawler.processors.polite_requests import PoliteRequests
+from crawler.processors.robots_leave import NoLeave, robots_leave
 from crawler.reasons import Reason
 from crawler.url.normalizer import normalize
 from crawler.url.scope import decide
@@ -20,7 +20,6 @@ from shared.pool.retry_policy import RetryPolicy
 from shared.verdicts import Deferred, Discard, HandBack, Snooze, Verdict
 
 HTML = ("text/html", "application/xhtml+xml")
-ROBOTS_WAIT_SECONDS = 1.0
 
 
 class FetchPage:
@@ -73,17 +72,8 @@ class FetchPage:
         scope = decide(pack, normalize(target.url), target.depth)
         if not scope.allowed:
             return judge.out_of_scope(scope.reason, scope.rule)
-        record = await self._frontier.robots(target.origin)
-        if record is None:
-            # It expired on the way; the frontier fetches it first when this comes back.
-            return Snooze(ROBOTS_WAIT_SECONDS)
-        if record.verdict == "disallow_all":
-            return judge.postponed(Reason.ROBOTS_UNREACHABLE, record.expires_in_seconds)
-        rules = rules_of(record, self._user_agent)
-        if not rules.allows(target.url).allowed:
-            line = rules.allows(target.url, explain=True).line
-            return judge.refused(Reason.ROBOTS_DENIED.value, line)
-        return None
+        unsent = await robots_leave(self._frontier, target, self._user_agent)
+        return judge.without_leave(unsent) if isinstance(unsent, NoLeave) else unsent
 
     async def _judged(self, judge: Judge, target: Target, answer: FetchAnswer) -> Outcome:
         if answer.fault is not None or answer.status not in (200, 203):

@@ -7,20 +7,20 @@ from typing import Any, Protocol
 from crawler.commit_group import CommitGroup, Outcome
 from crawler.fetcher.port import FetchAnswer, FetchRequest
 from crawler.fetcher.sitemaps import MAX_DEPTH, Sitemap, SitemapLimits
-from crawler.frontier.port import FETCH_SITEMAP, Discovered, PageState, Target, Visited
+from crawler.frontier.port import FETCH_SITEMAP, Discovered, Frontier, PageState, Target, Visited
 from crawler.packs import Packs
 from crawler.parser.port import ParseError
 from crawler.processors.links import pages_in_scope, sitemaps_in_scope
 from crawler.processors.polite_requests import PoliteRequests
 from crawler.processors.revisit import backoff
+from crawler.processors.robots_leave import NoLeave, robots_leave
 from crawler.reasons import Reason
 from shared.contracts.domain_pack import DomainPack
 from shared.pool.processor import Execution
 from shared.pool.retry_policy import RetryPolicy
-from shared.verdicts import Deferred, Discard, HandBack, Verdict
+from shared.verdicts import Deferred, Discard, HandBack, Snooze, Verdict
 
 MAX_BODY_BYTES = SitemapLimits().max_bytes
-TIMEOUT_SECONDS = 60.0
 
 
 class SitemapParser(Protocol):
@@ -36,12 +36,21 @@ class FetchSitemap:
 
     job_type = FETCH_SITEMAP
     payload_type = Target
-    timeout_seconds = 2 * TIMEOUT_SECONDS
     retry = RetryPolicy()
 
     def __init__(
-        self, requests: PoliteRequests, parser: SitemapParser, packs: Packs, commits: CommitGroup
+        self,
+        frontier: Frontier,
+        requests: PoliteRequests,
+        parser: SitemapParser,
+        packs: Packs,
+        commits: CommitGroup,
+        *,
+        user_agent: str,
     ) -> None:
+        self.timeout_seconds = 2 * packs.longest_timeout() + 60.0
+        self._frontier = frontier
+        self._user_agent = user_agent
         self._requests = requests
         self._parser = parser
         self._packs = packs
@@ -54,8 +63,16 @@ class FetchSitemap:
         if pack is None:
             await self._requests.unused(execution)
             return Discard(f"{Reason.UNKNOWN_PACK.value}: {target.pack}")
+        unsent = await robots_leave(self._frontier, target, self._user_agent)
+        if unsent is not None:
+            await self._requests.unused(execution)
+            if isinstance(unsent, Snooze):
+                return unsent
+            return await self._commits.submit(_without_leave(target, pack, unsent))
         request = FetchRequest(
-            url=target.url, max_body_bytes=MAX_BODY_BYTES, timeout_seconds=TIMEOUT_SECONDS
+            url=target.url,
+            max_body_bytes=MAX_BODY_BYTES,
+            timeout_seconds=pack.politeness.timeout_seconds,
         )
         answer = await self._requests.send(execution, request)
         if answer is None:
@@ -110,6 +127,18 @@ class FetchSitemap:
         )
         reason = Reason.REDIRECT if found else Reason.REDIRECT_OUT_OF_SCOPE
         return _outcome(target, answer, PageState.EXCLUDED, reason.value, again, found, **told)
+
+
+def _without_leave(target: Target, pack: DomainPack, no_leave: NoLeave) -> Outcome:
+    seconds = no_leave.seconds
+    visit = Visited(
+        target=target,
+        state=no_leave.state,
+        reason=no_leave.reason.value,
+        detail=no_leave.detail,
+        next_due_seconds=pack.recrawl.first_interval_seconds if seconds is None else seconds,
+    )
+    return Outcome(visit=visit)
 
 
 def _status_reason(status: int) -> Reason:

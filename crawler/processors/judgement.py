@@ -10,6 +10,7 @@ from crawler.frontier.port import PageState, Target, Visited
 from crawler.parser.port import ParsedPage
 from crawler.processors.links import normalized, pages_in_scope, same_place
 from crawler.processors.revisit import backoff, next_interval
+from crawler.processors.robots_leave import NoLeave
 from crawler.reasons import Reason
 from crawler.url.scope import decide
 from shared.contracts.domain_pack import DomainPack
@@ -34,16 +35,22 @@ class Judge:
         self._wall = wall
 
     def refused(self, reason: str, detail: str) -> Outcome:
-        """Nothing was sent: the address guard, robots.txt. The document stays."""
+        """Nothing was sent: the address guard. The document stays."""
         return self._kept(PageState.REFUSED, reason, self._calmly(), detail=detail)
 
     def out_of_scope(self, reason: str, detail: str) -> Outcome:
         """Nothing was sent: the pack no longer covers the URL."""
         return self._without_document(PageState.REFUSED, reason, None, detail=detail)
 
-    def postponed(self, reason: Reason, seconds: float) -> Outcome:
-        """Nothing was sent, for a reason that has nothing to do with the page."""
-        return self._kept(PageState.FAILING, reason.value, seconds, failures=self._target.failures)
+    def without_leave(self, no_leave: NoLeave) -> Outcome:
+        """Nothing was sent: robots.txt. The document stays."""
+        return self._kept(
+            no_leave.state,
+            no_leave.reason.value,
+            self._calmly() if no_leave.seconds is None else no_leave.seconds,
+            detail=no_leave.detail,
+            failures=self._target.failures,
+        )
 
     def answer(self, answer: FetchAnswer) -> Outcome:
         """Judge everything but a page's content."""

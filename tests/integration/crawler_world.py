@@ -52,6 +52,11 @@ class Crawl:
         await self.frontier.discover([self._seeds.page(url)])
         await self.settled()
 
+    async def seed_sitemap(self, url: str) -> None:
+        """Add a sitemap and wait until nothing is left to do."""
+        await self.frontier.discover([self._seeds.sitemap(url)])
+        await self.settled()
+
     async def recrawl(self) -> None:
         """Visit everything again."""
         await self.frontier.recrawl(None)

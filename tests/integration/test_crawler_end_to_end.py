@@ -145,8 +145,23 @@ async def test_an_unreachable_robots_txt_stops_the_crawl_and_removes_nothing(
         await crawl.seed(site.url())
         record = await crawl.record(site.url())
         assert (record.state, record.reason) == (PageState.FAILING, "robots_unreachable")
+        assert record.detail == "http_5xx"
         assert record.next_due_at is not None
     assert site.asked("/") == []
+
+
+@pytest.mark.parametrize(
+    "robots",
+    [Answer(status=500), Answer("User-agent: *\nDisallow: /maps", content_type="text/plain")],
+)
+async def test_a_sitemap_is_not_asked_for_without_leave(
+    site: Site, crawl_on: Crawls, robots: Answer
+) -> None:
+    site.answers = {"/robots.txt": robots, "/maps/s.xml": Answer("<urlset></urlset>")}
+    async with crawl_on() as crawl:
+        await crawl.seed_sitemap(site.url("/maps/s.xml"))
+    assert site.asked("/robots.txt") != []
+    assert site.asked("/maps/s.xml") == []
 
 
 async def test_sitemaps_of_robots_txt_are_read(site: Site, crawl_on: Crawls) -> None:
@@ -365,5 +380,6 @@ async def test_a_host_that_is_not_let_through_is_not_asked(crawl_on: Crawls) -> 
     async with crawl_on(pack=pack) as crawl:
         await crawl.seed("http://169.254.169.254/latest/meta-data")
         record = await crawl.record("http://169.254.169.254/latest/meta-data")
-        assert (record.state, record.reason) == (PageState.FAILING, "robots_unreachable")
+        assert (record.state, record.reason) == (PageState.REFUSED, "address_refused")
+        assert "ALLOW_NETWORKS" in record.detail
         assert await crawl.count() == 0

@@ -11,6 +11,7 @@ from crawler.fetcher.port import FetchAnswer, FetchFault
 from crawler.frontier.port import PageState, Target
 from crawler.parser.port import Link, ParsedPage
 from crawler.processors.judgement import Judge
+from crawler.processors.robots_leave import NoLeave
 from crawler.reasons import Reason, explain
 from crawler.url.normalizer import normalize
 from shared.contracts.domain_pack import DomainPack, Recrawl, Scope
@@ -222,7 +223,8 @@ def test_out_of_scope_removes_but_robots_do_not() -> None:
     judge = Judge(target(**STORED), PACK, NOW)
     assert judge.out_of_scope("denied_by_rule", "^/no").visit.removed
     assert not judge.refused("robots_denied", "Disallow: /").visit.removed
-    assert not judge.postponed(Reason.ROBOTS_UNREACHABLE, 60.0).visit.removed
+    no_leave = NoLeave(PageState.FAILING, Reason.ROBOTS_UNREACHABLE, "http_5xx", 60.0)
+    assert not judge.without_leave(no_leave).visit.removed
 
 
 def test_every_fault_has_an_explanation() -> None:

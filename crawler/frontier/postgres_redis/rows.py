@@ -127,6 +127,8 @@ class PageRows:
             _clean(record.text),
             record.crawl_delay_seconds,
             record.expires_in_seconds,
+            record.reason,
+            _clean(record.detail),
         )
         return (rows[0]["host"], rows[0]["crawl_delay_seconds"]) if rows else None
 
@@ -139,6 +141,8 @@ class PageRows:
                 text=row["robots"],
                 expires_in_seconds=row["expires_in_seconds"],
                 crawl_delay_seconds=row["crawl_delay_seconds"],
+                reason=row["reason"],
+                detail=row["detail"],
             )
         return None
 
