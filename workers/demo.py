@@ -56,7 +56,8 @@ def run(
         environment = servers.environment() | (site.environment() if site else {})
         steps = DemoSteps(report, environment, started, url or "", site, search_text)
         asyncio.run(_demo(settings, servers, environment, site, steps, report))
-        report.next_steps(servers.write_environment(), directory)
+        words = "winter soup" if site else "words to find"
+        report.next_steps(servers.write_environment(), directory, words)
     finally:
         servers.stop()
     console.print(steps.figures(time.time()).line(), soft_wrap=True)

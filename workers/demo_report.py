@@ -101,13 +101,13 @@ class Report:
             f"{same.get('unchanged', 0)} had the same content, {same.get('ok', 0)} had changed."
         )
 
-    def next_steps(self, environment: Path, data: Path) -> None:
-        """Say where the data is, and what to type next."""
+    def next_steps(self, environment: Path, data: Path, words: str) -> None:
+        """Say where the data is, and what to type next; `words` are something to search for."""
         self.step("What to type next")
         for command, meaning in (
             (f"{own_program('workers')} up --data-dir {nearby(data)}", "run this for good"),
             (f"source {nearby(environment)}", "in another terminal, to reach it"),
-            ('worker-indexer search "winter soup"', "search"),
+            (f'worker-indexer search "{words}"', "search"),
             ("worker-crawler status", "how far the crawl is, and why pages were left out"),
             ("SEED_SCOPE=host worker-crawler seed https://example.org/", "crawl another host"),
             ("workers doctor", "look at servers of your own before you use them"),

@@ -120,4 +120,4 @@ def _lines(records: Sequence[DeadLetterRecord]) -> Iterator[str]:
         fields = _plain(record)
         yield f"{record.key}  {died}  attempts {record.attempts}, crashes {record.crashes}"
         yield f"  {record.reason}"
-        yield f"  {fields['type'] or 'unreadable'}: {str(fields['body'])[:_BODY_SHOWN]}"
+        yield f"  {fields['type'] or 'message'}: {str(fields['body'])[:_BODY_SHOWN]}"

@@ -58,7 +58,7 @@ def test_dead_letters_are_listed_with_reason_and_content() -> None:
 
     assert "no room" in shown
     assert 'index_document: {"document_id":"a"}' in shown
-    assert "unreadable: rubb\N{REPLACEMENT CHARACTER}ish" in shown
+    assert "message: rubb\N{REPLACEMENT CHARACTER}ish" in shown
     types = {each["type"]: each["body"] for each in listed}
     assert types["index_document"] == '{"document_id":"a"}'
     assert set(types) == {"index_document", None}
