@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from crawler.settings import CrawlerSettings
-from shared.config import load
-from shared.errors import WorkerSuiteError
+from shared.command_line import (
+    Commands,
+    config_option,
+    json_option,
+    run_options,
+    settings_from,
+    show,
+)
 
 EXIT_CODE_REFUSED = 6
 EXIT_CODES = """
@@ -26,19 +29,7 @@ Exit codes
 """
 
 
-class Commands(click.Group):
-    """Turns the suite's own errors into one line and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except WorkerSuiteError as error:
-            click.echo(f"worker-crawler: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=Commands, epilog=EXIT_CODES)
+@click.group("worker-crawler", cls=Commands, epilog=EXIT_CODES)
 @click.version_option(package_name="worker-suite")
 def main() -> None:
     """Crawl chosen domains politely into Postgres.
@@ -49,20 +40,8 @@ def main() -> None:
     """
 
 
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with settings; environment and flags win over it.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
 @main.command()
-@config_option
-@click.option("--processes", type=int, help="How many processes to fork [default: 1].")
-@click.option("--workers", type=int, help="How many URLs a process works on [default: 10].")
-@click.option("--metrics-port", type=int, help="Port of /metrics and /health [default: 9101].")
-@click.option("--log-format", type=click.Choice(["auto", "json", "console"]), help="Log format.")
+@run_options(workers="How many URLs a process works on [default: 10].", metrics_port=9101)
 def run(config: Path | None, **flags: Any) -> None:
     """Crawl what is due until told to stop, and take seeds from Redis.
 
@@ -72,7 +51,7 @@ def run(config: Path | None, **flags: Any) -> None:
     """
     from crawler import bootstrap
 
-    sys.exit(bootstrap.run(_settings(config, flags)))
+    sys.exit(bootstrap.run(settings_from(CrawlerSettings, config, flags)))
 
 
 @main.command()
@@ -106,8 +85,8 @@ def seed(
     for file in files:
         pages += commands.from_file(file)
     named = commands.from_arguments(sitemaps)
-    report = asyncio.run(commands.seed(_settings(config), pages, named, packs))
-    _print(as_json, report, printing.seed_lines(report))
+    report = asyncio.run(commands.seed(settings_from(CrawlerSettings, config), pages, named, packs))
+    show(as_json, report, printing.seed_lines(report))
     _say_refused(report.refused)
 
 
@@ -123,8 +102,8 @@ def recrawl(config: Path | None, as_json: bool, url: tuple[str, ...], everything
     if bool(url) is everything:
         raise click.UsageError("give URLs, or --all")
     urls = None if everything else commands.from_arguments(url)
-    report = asyncio.run(commands.recrawl(_settings(config), urls))
-    _print(as_json, report, printing.recrawl_lines(report))
+    report = asyncio.run(commands.recrawl(settings_from(CrawlerSettings, config), urls))
+    show(as_json, report, printing.recrawl_lines(report))
     _say_refused(report.refused)
 
 
@@ -143,10 +122,10 @@ def check(config: Path | None, as_json: bool, url: str) -> None:
     from crawler.check_command import check as walk
     from shared.supervisor.fork_server import ForkServer
 
-    settings = _settings(config)
+    settings = settings_from(CrawlerSettings, config)
     forks = ForkServer.start(preload=PRELOAD)
     steps = asyncio.run(walk(settings, url, forks))
-    _print(as_json, steps, printing.check_lines(steps))
+    show(as_json, steps, printing.check_lines(steps))
     sys.exit(0 if all(step.passed is not False for step in steps) else EXIT_CODE_REFUSED)
 
 
@@ -157,21 +136,8 @@ def status(config: Path | None, as_json: bool) -> None:
     """Show where the pages stand and why, and what is due."""
     from crawler import commands, printing
 
-    report = asyncio.run(commands.status(_settings(config)))
-    _print(as_json, report, printing.status_lines(report))
-
-
-def _settings(config: Path | None, flags: dict[str, Any] | None = None) -> CrawlerSettings:
-    loaded = load(CrawlerSettings, flags=flags or {}, environ=os.environ, file=config)
-    return loaded.settings
-
-
-def _print(as_json: bool, value: Any, lines: Iterable[str]) -> None:
-    if as_json:
-        click.echo(msgspec.json.encode(value))
-    else:
-        for line in lines:
-            click.echo(line)
+    report = asyncio.run(commands.status(settings_from(CrawlerSettings, config)))
+    show(as_json, report, printing.status_lines(report))
 
 
 def _say_refused(refused: Any) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from indexer.settings import IndexerSettings
 from indexer.verify import EXIT_CODE_DIFFERENT
-from shared.config import load
-from shared.errors import WorkerSuiteError
+from shared.command_line import (
+    Commands,
+    config_option,
+    json_option,
+    run_options,
+    settings_from,
+    show,
+)
 
 EXIT_CODES = """
 \b
@@ -26,19 +29,7 @@ Exit codes
 """
 
 
-class Commands(click.Group):
-    """Turns the suite's own errors into one line and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except WorkerSuiteError as error:
-            click.echo(f"worker-indexer: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=Commands, epilog=EXIT_CODES)
+@click.group("worker-indexer", cls=Commands, epilog=EXIT_CODES)
 @click.version_option(package_name="worker-suite")
 def main() -> None:
     """Keep a search index in step with Postgres.
@@ -49,12 +40,6 @@ def main() -> None:
     """
 
 
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with settings; environment and flags win over it.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 lag_option = click.option(
     "--lag-seconds", type=click.FloatRange(0, 3600), default=10.0, show_default=True,
     help="How long counts may differ while the index catches up.",
@@ -62,11 +47,7 @@ lag_option = click.option(
 
 
 @main.command()
-@config_option
-@click.option("--processes", type=int, help="How many processes to fork [default: 1].")
-@click.option("--workers", type=int, help="How many batches a process works on [default: 10].")
-@click.option("--metrics-port", type=int, help="Port of /metrics and /health [default: 9102].")
-@click.option("--log-format", type=click.Choice(["auto", "json", "console"]), help="Log format.")
+@run_options(workers="How many batches a process works on [default: 10].", metrics_port=9102)
 def run(config: Path | None, **flags: Any) -> None:
     """Take index_document and delete_document jobs until told to stop.
 
@@ -74,7 +55,7 @@ def run(config: Path | None, **flags: Any) -> None:
     """
     from indexer import bootstrap
 
-    sys.exit(bootstrap.run(_settings(config, flags)))
+    sys.exit(bootstrap.run(settings_from(IndexerSettings, config, flags)))
 
 
 @main.command()
@@ -96,10 +77,10 @@ def reindex(
     """
     from indexer import commands, printing
 
-    settings = _settings(config)
+    settings = settings_from(IndexerSettings, config)
     if rollback:
         number = asyncio.run(commands.rollback(settings))
-        _print(as_json, {"live": number}, [f"Generation {number} is searched again."])
+        show(as_json, {"live": number}, [f"Generation {number} is searched again."])
         return
     with _Progress(hidden=as_json) as progress:
         report = asyncio.run(
@@ -111,7 +92,7 @@ def reindex(
                 on_progress=progress.advance,
             )
         )
-    _print(as_json, report, printing.reindex_lines(report))
+    show(as_json, report, printing.reindex_lines(report))
     sys.exit(0 if report.swapped else EXIT_CODE_DIFFERENT)
 
 
@@ -122,7 +103,7 @@ def drop(config: Path | None, number: int) -> None:
     """Delete a generation that is not searched."""
     from indexer import commands
 
-    asyncio.run(commands.drop(_settings(config), number))
+    asyncio.run(commands.drop(settings_from(IndexerSettings, config), number))
     click.echo(f"Generation {number} is gone.")
 
 
@@ -137,9 +118,11 @@ def verify(config: Path | None, as_json: bool, lag_seconds: float) -> None:
     """
     from indexer import commands, printing
 
-    report = asyncio.run(commands.verify(_settings(config), lag_seconds=lag_seconds))
+    report = asyncio.run(
+        commands.verify(settings_from(IndexerSettings, config), lag_seconds=lag_seconds)
+    )
     shown = {"agree": report.agree, "sources": report.sources}
-    _print(as_json, shown, printing.verify_lines(report))
+    show(as_json, shown, printing.verify_lines(report))
     sys.exit(0 if report.agree else EXIT_CODE_DIFFERENT)
 
 
@@ -158,8 +141,8 @@ def search(
     from indexer.search.port import SearchQuery
 
     query = SearchQuery(text=" ".join(text), source=source, limit=limit, offset=offset)
-    result = asyncio.run(commands.search(_settings(config), query))
-    _print(as_json, result, printing.search_lines(result))
+    result = asyncio.run(commands.search(settings_from(IndexerSettings, config), query))
+    show(as_json, result, printing.search_lines(result))
 
 
 @main.command()
@@ -169,8 +152,8 @@ def status(config: Path | None, as_json: bool) -> None:
     """Show the generations of the index, and how much waits in the queue."""
     from indexer import commands, printing
 
-    report = asyncio.run(commands.status(_settings(config)))
-    _print(as_json, report, printing.status_lines(report))
+    report = asyncio.run(commands.status(settings_from(IndexerSettings, config)))
+    show(as_json, report, printing.status_lines(report))
 
 
 class _Progress:
@@ -199,19 +182,6 @@ class _Progress:
         """Count documents that are done."""
         if self._bar is not None:
             self._bar.update(documents)
-
-
-def _settings(config: Path | None, flags: dict[str, Any] | None = None) -> IndexerSettings:
-    loaded = load(IndexerSettings, flags=flags or {}, environ=os.environ, file=config)
-    return loaded.settings
-
-
-def _print(as_json: bool, value: Any, lines: Iterable[str]) -> None:
-    if as_json:
-        click.echo(msgspec.json.encode(value))
-    else:
-        for line in lines:
-            click.echo(line)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from shared.config import load
-from shared.errors import WorkerSuiteError
+from shared.command_line import (
+    Commands,
+    config_option,
+    json_option,
+    run_options,
+    settings_from,
+    show,
+)
 from sync.settings import SyncSettings
 
 if TYPE_CHECKING:
@@ -27,19 +31,7 @@ Exit codes
 """
 
 
-class Commands(click.Group):
-    """Turns the suite's own errors into one line and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except WorkerSuiteError as error:
-            click.echo(f"worker-sync: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=Commands, epilog=EXIT_CODES)
+@click.group("worker-sync", cls=Commands, epilog=EXIT_CODES)
 @click.version_option(package_name="worker-suite")
 def main() -> None:
     """Turn changes in Postgres into jobs for the search index.
@@ -50,20 +42,8 @@ def main() -> None:
     """
 
 
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with settings; environment and flags win over it.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
 @main.command()
-@config_option
-@click.option("--processes", type=int, help="How many processes to fork [default: 1].")
-@click.option("--workers", type=int, help="Accepted like in the other workers; a relay needs one.")
-@click.option("--metrics-port", type=int, help="Port of /metrics and /health [default: 9103].")
-@click.option("--log-format", type=click.Choice(["auto", "json", "console"]), help="Log format.")
+@run_options(workers="Accepted like in the other workers; a relay needs one.", metrics_port=9103)
 def run(config: Path | None, **flags: Any) -> None:
     """Publish changes to the index queue until told to stop.
 
@@ -72,7 +52,7 @@ def run(config: Path | None, **flags: Any) -> None:
     """
     from sync import bootstrap
 
-    sys.exit(bootstrap.run(_settings(config, flags)))
+    sys.exit(bootstrap.run(settings_from(SyncSettings, config, flags)))
 
 
 @main.command()
@@ -94,14 +74,14 @@ def install(config: Path | None, as_json: bool, dry_run: bool, files: tuple[Path
     """
     from sync import commands
 
-    settings = _settings(config)
+    settings = settings_from(SyncSettings, config)
     if dry_run:
         statements = asyncio.run(commands.plan(settings, files))
-        _print(as_json, statements, (f"{statement};\n" for statement in statements))
+        show(as_json, statements, (f"{statement};\n" for statement in statements))
         return
     installed = asyncio.run(commands.install(settings, files))
     lines = (f"{each.source}: installed, {each.backfilled} rows to index." for each in installed)
-    _print(as_json, installed, lines)
+    show(as_json, installed, lines)
 
 
 @main.command()
@@ -112,8 +92,8 @@ def uninstall(config: Path | None, as_json: bool, names: tuple[str, ...]) -> Non
     """Remove the triggers of sources. Tables, and what is indexed already, stay as they are."""
     from sync import commands
 
-    asyncio.run(commands.uninstall(_settings(config), names))
-    _print(as_json, {"uninstalled": names}, (f"{name}: uninstalled." for name in names))
+    asyncio.run(commands.uninstall(settings_from(SyncSettings, config), names))
+    show(as_json, {"uninstalled": names}, (f"{name}: uninstalled." for name in names))
 
 
 @main.command()
@@ -123,8 +103,8 @@ def status(config: Path | None, as_json: bool) -> None:
     """Show how many changes wait, for how long, and which sources are installed."""
     from sync import commands
 
-    report = asyncio.run(commands.status(_settings(config)))
-    _print(as_json, report, _status_lines(report))
+    report = asyncio.run(commands.status(settings_from(SyncSettings, config)))
+    show(as_json, report, _status_lines(report))
 
 
 def _status_lines(report: Status) -> Iterator[str]:
@@ -136,18 +116,6 @@ def _status_lines(report: Status) -> Iterator[str]:
     for source in report.sources:
         note = "" if source.backfilled else " — not backfilled: install it again"
         yield f"  {source.source} from {', '.join(source.tables)}{note}"
-
-
-def _settings(config: Path | None, flags: dict[str, Any] | None = None) -> SyncSettings:
-    return load(SyncSettings, flags=flags or {}, environ=os.environ, file=config).settings
-
-
-def _print(as_json: bool, value: Any, lines: Iterable[str]) -> None:
-    if as_json:
-        click.echo(msgspec.json.encode(value))
-    else:
-        for line in lines:
-            click.echo(line)
 
 
 if __name__ == "__main__":
