@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from shared.command_line import Commands, config_option, json_option
 from shared.config import Loaded, load
-from shared.errors import WorkerSuiteError
 from workers.queue import queue
 from workers.screen import screen
 from workers.settings import SuiteSettings
@@ -27,19 +27,7 @@ Exit codes
 COMMANDS = ("workers", "worker-crawler", "worker-indexer", "worker-sync")
 
 
-class Commands(click.Group):
-    """Turns the suite's own errors into one line and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except WorkerSuiteError as error:
-            click.echo(f"workers: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=Commands, epilog=EXIT_CODES)
+@click.group("workers", cls=Commands, epilog=EXIT_CODES)
 @click.version_option(package_name="worker-suite")
 def main() -> None:
     """Crawl, index and sync: the three workers together.
@@ -49,15 +37,9 @@ def main() -> None:
     """
 
 
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with settings; environment and flags win over it.",
-)
 data_option = click.option(
     "--data-dir", help="Directory of embedded servers, index and logs [default: ./var]."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 @main.command()

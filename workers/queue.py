@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
-import msgspec
 
+from shared.command_line import json_option, show
 from shared.queue.port import DeadLetterRecord, QueueAdmin
 
 _PAGE = 1_000
@@ -35,15 +35,11 @@ _all = click.option("--all", "everything", is_flag=True, help="All that are ther
 @_queue
 @click.option("--limit", type=click.IntRange(1, _PAGE), default=20, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@json_option
 def list_dead(name: str, limit: int, offset: int, as_json: bool) -> None:
     """Show dead letters, oldest first: key, reason, and what the job was."""
     records = _with(name, lambda admin: admin.dead_letters(limit=limit, offset=offset))
-    if as_json:
-        click.echo(msgspec.json.encode([_plain(record) for record in records]))
-        return
-    for line in _lines(records):
-        click.echo(line)
+    show(as_json, [_plain(record) for record in records], _lines(records))
 
 
 @queue.command()
