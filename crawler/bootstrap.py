@@ -31,6 +31,7 @@ from shared.documents.factory import open_documents
 from shared.documents.port import DocumentStore
 from shared.errors import ConfigError
 from shared.observability.metrics import MetricsTable
+from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
 from shared.postgres.database import PostgresDatabase
@@ -64,7 +65,8 @@ def run(settings: CrawlerSettings) -> int:
     AddressGuard(settings.networks())
     table = MetricsTable()
     metrics = CrawlerMetrics(table)
-    build = partial(_build, settings, packs, metrics)
+    queue_metrics = QueueMetrics(table, [settings.seeds_key])
+    build = partial(_build, settings, packs, metrics, queue_metrics)
     return run_worker(KIND, settings, table, build, preload=PRELOAD)
 
 
@@ -143,7 +145,11 @@ def pools_of(
 
 
 async def _build(
-    settings: CrawlerSettings, packs: Packs, metrics: CrawlerMetrics, context: ProcessContext
+    settings: CrawlerSettings,
+    packs: Packs,
+    metrics: CrawlerMetrics,
+    queue_metrics: QueueMetrics,
+    context: ProcessContext,
 ) -> WorkerParts:
     database = PostgresDatabase(settings.database_url, max_connections=_MOST_CONNECTIONS)
     inbox = _inbox(settings)
@@ -178,7 +184,11 @@ async def _build(
     )  # fmt: skip
     return WorkerParts(
         pools=[pool, _seed_pool(settings, inbox, SeedProcessor(seeds, frontier), metrics)],
-        services=[*services, commits],
+        services=[
+            *services,
+            commits,
+            QueueDepthProbe(settings.seeds_key, inbox.depth, queue_metrics),
+        ],
         probes={"seeds": inbox.depth, "documents": documents.sources},
         close=close,
     )

@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import pytest
 import redis
 
+from shared.embedded.server_process import free_port
 from shared.queue.factory import create_queue_admin
 from shared.queue.port import QueueSettings
 from tests.integration.crawled_site import Answer, Site, html, served
@@ -46,9 +48,10 @@ class Commands:
         out, err = await process.communicate()
         return Ran(process.returncode or 0, out.decode(), err.decode())
 
-    async def worker(self, **settings: str) -> Process:
+    async def worker(self, metrics_port: int = 0, **settings: str) -> Process:
         """Start a worker."""
-        process = await self._start("run", "--metrics-port", "0", stderr=None, **settings)
+        port = str(metrics_port)
+        process = await self._start("run", "--metrics-port", port, stderr=None, **settings)
         self.started.append(process)
         return process
 
@@ -114,6 +117,11 @@ async def dead_letters(redis_url: str) -> list[str]:
     return reasons
 
 
+def _metrics(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
 class TestSeed:
     async def test_bad_lines_are_named_and_all_others_taken(
         self, commands: Commands, tmp_path: Path
@@ -155,6 +163,23 @@ class TestSeed:
 
         await until(refused)
         assert "too_many_pages: http://127.0.0.1/b" in (await dead_letters(redis_url))[0]
+
+    async def test_the_depth_of_the_seeds_queue_is_a_metric(
+        self, commands: Commands, redis_url: str
+    ) -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            client.lpush("crawler:seeds", "nonsense")
+        port = free_port()
+        await commands.worker(port)
+
+        async def shown() -> bool:
+            try:
+                metrics = await asyncio.to_thread(_metrics, port)
+            except OSError:
+                return False
+            return 'worker_queue_depth{queue="crawler:seeds",state="dead"} 1' in metrics
+
+        await until(shown)
 
     async def test_seed_scope_host_crawls_the_seeds_own_host(self, commands: Commands) -> None:
         ran = await commands.run("seed", "http://elsewhere.test/", SEED_SCOPE="host")
