@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -31,6 +31,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """To be stored; None when it has not changed, or there is none."""
     found: Sequence[Discovered] = ()
     """To be discovered before the visit is committed."""
+    left_out: Mapping[str, int] = {}
+    """How many links were left out, by reason code."""
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,8 @@ class CommitGroup:
         for outcome in kept:
             if outcome.visit.target.kind == "page":
                 metrics.pages[outcome.visit.state.value].add()
+            for reason, links in outcome.left_out.items():
+                metrics.links_left_out[reason].add(links)
         live = sum(1 for outcome in kept if outcome.visit.document_id)
         metrics.documents_written.add(written)
         metrics.documents_unchanged.add(live - written)

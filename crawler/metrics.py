@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from crawler.frontier.port import JOB_TYPES, PageState
+from crawler.reasons import Reason
 from crawler.seeds import SEED
 from shared.observability.metrics import MetricsTable
 from shared.pool.metrics import PoolMetrics
 
 JOBS = (*JOB_TYPES.values(), SEED)
+LEFT_OUT = (
+    Reason.HOST_NOT_IN_SCOPE,
+    Reason.DENIED_BY_RULE,
+    Reason.NOT_ALLOWED_BY_RULE,
+    Reason.TOO_DEEP,
+    Reason.URL_TOO_LONG,
+    Reason.TOO_MANY_SEGMENTS,
+    Reason.REPEATED_SEGMENTS,
+    Reason.TOO_MANY_PARAMETERS,
+    Reason.NOFOLLOW,
+    Reason.INVALID_URL,
+    Reason.SCHEME_NOT_HTTP,
+    Reason.URL_HAS_USERINFO,
+    Reason.INVALID_HOST,
+)
+"""What `crawler.url` and `nofollow` may say of a link."""
 
 
 class CrawlerMetrics:
@@ -47,6 +64,12 @@ class CrawlerMetrics:
         self.discovered = table.counter(
             "crawler_urls_discovered_total", "URLs that were not known before."
         ).cell()
+        links = table.counter(
+            "crawler_links_left_out_total",
+            "Links of pages and sitemaps that got no row, by reason code.",
+            {"reason": [reason.value for reason in LEFT_OUT]},
+        )
+        self.links_left_out = {reason.value: links.cell(reason.value) for reason in LEFT_OUT}
         self.removals_held = table.counter(
             "crawler_removals_held_total", "Removals held back by the brake on mass deletion."
         ).cell()

@@ -76,6 +76,7 @@ class Reason(Enum):
     TOO_MANY_SEGMENTS = "too_many_segments", "The path has more segments than the pack allows."
     REPEATED_SEGMENTS = "repeated_segments", "A path segment repeats, as in a trap."
     TOO_MANY_PARAMETERS = "too_many_parameters", "The query has more parameters than allowed."
+    NOFOLLOW = "nofollow", "The link, or its whole page, asks not to be followed."
     INVALID_URL = "invalid_url", "Not a URL."
     SCHEME_NOT_HTTP = "scheme_not_http", "Neither http nor https."
     URL_HAS_USERINFO = "url_has_userinfo", "The URL holds a user name or password."

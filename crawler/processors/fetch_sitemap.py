@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import msgspec
+
 from crawler.commit_group import CommitGroup, Outcome
 from crawler.fetcher.port import FetchAnswer, FetchRequest
 from crawler.fetcher.sitemaps import MAX_DEPTH, Sitemap, SitemapLimits
@@ -104,16 +106,18 @@ class FetchSitemap:
             return _outcome(
                 target, answer, PageState.FAILING, error.reason, again, detail=str(error)
             )
-        found = pages_in_scope((entry.url for entry in sitemap.urls), target, pack)
+        links = pages_in_scope((entry.url for entry in sitemap.urls), target, pack)
+        found = links.found
         reason = Reason.SITEMAP_UNREADABLE if sitemap.fault else Reason.SITEMAP_READ
         if target.depth < MAX_DEPTH:
             depth = target.depth + 1
             found += sitemaps_in_scope(sitemap.children, target, pack, depth=depth)
         elif sitemap.children:
             reason = Reason.SITEMAP_TOO_DEEP
-        return _outcome(
+        outcome = _outcome(
             target, answer, PageState.EXCLUDED, reason.value, again, found, detail=sitemap.fault
         )
+        return msgspec.structs.replace(outcome, left_out=links.left_out)
 
     def _redirected(
         self, target: Target, pack: DomainPack, answer: FetchAnswer, again: float

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from crawler.commit_group import Outcome
 from crawler.fetcher.port import FetchAnswer, FetchFault
-from crawler.frontier.port import PageState, Target, Visited
+from crawler.frontier.port import Discovered, PageState, Target, Visited
 from crawler.parser.port import ParsedPage
 from crawler.processors.links import normalized, pages_in_scope, same_place
 from crawler.processors.revisit import backoff, next_interval
@@ -86,8 +88,13 @@ class Judge:
 
     def page(self, answer: FetchAnswer, page: ParsedPage) -> Outcome:
         """Judge a page's content."""
-        nofollow = () if page.nofollow else (link.url for link in page.links if not link.nofollow)
-        found = pages_in_scope(nofollow, self._target, self._pack)
+        followed = [link.url for link in page.links if not (page.nofollow or link.nofollow)]
+        links = pages_in_scope(followed, self._target, self._pack)
+        links.left_out[Reason.NOFOLLOW.value] = len(page.links) - len(followed)
+        outcome = self._content(answer, page, links.found)
+        return msgspec.structs.replace(outcome, left_out=links.left_out)
+
+    def _content(self, answer: FetchAnswer, page: ParsedPage, found: list[Discovered]) -> Outcome:
         if page.noindex:
             return self._excluded(Reason.NOINDEX, answer, found=found)
         ignored = page.ignored_canonical

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
+
+import msgspec
 
 from crawler.frontier.keys import row_key
 from crawler.frontier.port import Discovered, Target
@@ -21,16 +24,33 @@ def normalized(url: str) -> NormalizedUrl | None:
         return None
 
 
-def pages_in_scope(urls: Iterable[str], target: Target, pack: DomainPack) -> list[Discovered]:
-    """Return the pages among links that are in scope, each once, breadth first by priority."""
+class Links(msgspec.Struct, frozen=True):
+    """What a page or sitemap links to."""
+
+    found: list[Discovered]
+    """The pages in scope, each once, breadth first by priority."""
+    left_out: Counter[str]
+    """How many others, by reason code. They get no row: a trap's are without end."""
+
+
+def pages_in_scope(urls: Iterable[str], target: Target, pack: DomainPack) -> Links:
+    """Part the links in scope from the others."""
     depth = target.depth + 1
     found: dict[bytes, Discovered] = {}
+    left_out: Counter[str] = Counter()
     for text in urls:
-        url = normalized(text)
-        if url is not None and url.key not in found and decide(pack, url, depth).allowed:
+        try:
+            url = normalize(text)
+        except InvalidUrlError as error:
+            left_out[error.reason] += 1
+            continue
+        decision = decide(pack, url, depth)
+        if decision.allowed:
             found[url.key] = _discovered(url, target, depth=depth, priority=-depth)
+        else:
+            left_out[decision.reason] += 1
     found.pop(bytes.fromhex(target.url_key), None)
-    return list(found.values())
+    return Links(list(found.values()), left_out)
 
 
 def same_place(url: NormalizedUrl, target: Target, *, hops: int = 0) -> Discovered:

@@ -40,11 +40,17 @@ class Crawl:
     """A running crawler."""
 
     def __init__(
-        self, frontier: Frontier, documents: DocumentStore, seeds: Seeds, metrics: CrawlerMetrics
+        self,
+        frontier: Frontier,
+        documents: DocumentStore,
+        seeds: Seeds,
+        metrics: CrawlerMetrics,
+        table: MetricsTable,
     ) -> None:
         self.frontier = frontier
         self.store = documents
         self.metrics = metrics
+        self._table = table
         self._seeds = seeds
 
     async def seed(self, url: str) -> None:
@@ -83,6 +89,10 @@ class Crawl:
         body = read.documents[0].body
         return None if body is None else json.loads(body)
 
+    def left_out(self, reason: str) -> float:
+        """Return how many links were counted as left out for a reason."""
+        return self._table.total(self.metrics.links_left_out[reason].at)
+
     async def count(self) -> int:
         """Return how many documents there are."""
         return await self.store.count(DOCUMENTS_SOURCE)
@@ -115,7 +125,8 @@ async def crawling(
     )
     documents = await open_documents(database)
     fetcher, parser = make_fetcher(told), make_parser(told, packs, forks)
-    metrics = CrawlerMetrics(MetricsTable())
+    table = MetricsTable()
+    metrics = CrawlerMetrics(table)
     pool, commits = pools_of(
         told, packs, metrics,
         frontier=frontier, database=database, documents=documents, fetcher=fetcher, parser=parser,
@@ -124,7 +135,7 @@ async def crawling(
     running = asyncio.create_task(pool.run(stop))
     serving = [asyncio.create_task(each.run(stop_services)) for each in (*services, commits)]
     try:
-        yield Crawl(frontier, documents, Seeds(packs, told.seed_scope), metrics)
+        yield Crawl(frontier, documents, Seeds(packs, told.seed_scope), metrics, table)
     finally:
         stop.set()
         await running

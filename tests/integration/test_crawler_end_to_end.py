@@ -242,6 +242,7 @@ async def test_a_trap_ends(site: Site, crawl_on: Crawls) -> None:
     async with crawl_on() as crawl:
         await crawl.seed(site.url())
         assert await crawl.count() == 3
+        assert crawl.left_out("repeated_segments") == 1
     assert site.asked("/x/x/x/") == []
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from crawler.commit_group import Outcome
 from crawler.fetcher.port import FetchAnswer, FetchFault
 from crawler.frontier.port import PageState, Target
+from crawler.metrics import LEFT_OUT
 from crawler.parser.port import Link, ParsedPage
 from crawler.processors.judgement import Judge
+from crawler.processors.links import pages_in_scope
 from crawler.processors.robots_leave import NoLeave
 from crawler.reasons import Reason, explain
 from crawler.url.normalizer import normalize
@@ -194,7 +197,40 @@ def test_links_out_of_scope_nofollow_or_to_itself_are_not_followed() -> None:
     (found,) = outcome.found
     assert (found.url, found.depth, found.priority) == ("http://a.test/yes", 5, -5)
     assert (found.pack, found.found_on) == ("p", URL.url)
+    assert outcome.left_out == {
+        "nofollow": 1, "denied_by_rule": 1, "host_not_in_scope": 1, "invalid_url": 1,
+    }  # fmt: skip
     assert page(parsed(links=links, nofollow=True)).found == []
+
+
+@pytest.mark.parametrize(
+    ("link", "depth", "reason"),
+    [
+        ("http://b.test/", 0, "host_not_in_scope"),
+        ("http://a.test/no/entry", 0, "denied_by_rule"),
+        ("http://a.test/elsewhere", 0, "not_allowed_by_rule"),
+        ("http://a.test/yes", 9, "too_deep"),
+        (f"http://a.test/yes{'y' * 100}", 0, "url_too_long"),
+        ("http://a.test/yes/1/2/3/4/5", 0, "too_many_segments"),
+        ("http://a.test/yes/x/x/x", 0, "repeated_segments"),
+        ("http://a.test/yes?a&b&c&d", 0, "too_many_parameters"),
+        ("http://[bad", 0, "invalid_url"),
+        ("ftp://a.test/", 0, "scheme_not_http"),
+        ("http://me:secret@a.test/yes", 0, "url_has_userinfo"),
+        (f"http://{'a' * 64}.test/yes", 0, "invalid_host"),
+    ],
+)
+def test_a_link_that_is_left_out_has_a_reason_that_is_counted(
+    link: str, depth: int, reason: str
+) -> None:
+    scope = Scope(
+        hosts=["a.test"], allow=["^/yes"], deny=["^/no"], max_depth=8, max_url_length=100,
+        max_path_segments=5, max_repeated_segments=2, max_query_parameters=3,
+    )  # fmt: skip
+    narrow = msgspec.structs.replace(PACK, scope=scope)
+    links = pages_in_scope([link], target(depth=depth), narrow)
+    assert (links.found, links.left_out) == ([], {reason: 1})
+    assert reason in {each.value for each in LEFT_OUT}
 
 
 def test_a_redirect_chain_ends() -> None:
