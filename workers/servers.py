@@ -99,12 +99,14 @@ class Servers:
         return found
 
     def write_environment(self) -> Path:
-        """Write a file to `source` that leads the other commands, and psql, to these servers."""
+        """Write a file to `source` that leads the other commands, and psql, to these servers.
+
+        It also says what the workers here judge URLs by, so that the commands judge alike.
+        """
         file = self._directory / "workers.env"
         file.touch(mode=0o600)  # it holds the database's password
-        lines = [
-            f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()
-        ]
+        settings = _judging() | self.environment()
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
         lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
         if self._postgres is not None:
             lines.append(f'export PATH="$PATH":{shlex.quote(str(wheel_programs()))}')
@@ -144,3 +146,11 @@ def _locked(directory: Path) -> IO[bytes]:
             f"another `workers` command uses {directory}; stop it, or choose another --data-dir"
         ) from None
     return lock
+
+
+def _judging() -> dict[str, str]:
+    names = ("SEED_SCOPE", "ALLOW_NETWORKS")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    if packs := os.environ.get("DOMAIN_PACKS"):
+        found["DOMAIN_PACKS"] = str(Path(packs).resolve())
+    return found

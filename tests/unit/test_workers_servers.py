@@ -48,6 +48,21 @@ def test_packs_in_the_data_directory_are_used_unless_others_are_named(
     assert "DOMAIN_PACKS" not in servers(tmp_path).environment()
 
 
+def test_the_environment_file_says_what_the_workers_judge_urls_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOMAIN_PACKS", "my packs")
+    monkeypatch.setenv("SEED_SCOPE", "host")
+    monkeypatch.delenv("ALLOW_NETWORKS", raising=False)
+
+    lines = servers(tmp_path).write_environment().read_text().splitlines()
+
+    assert f"export DOMAIN_PACKS='{tmp_path}/my packs'" in lines
+    assert "export SEED_SCOPE=host" in lines
+    assert not any("ALLOW_NETWORKS" in line for line in lines)
+
+
 def test_a_data_directory_in_use_is_refused(tmp_path: Path) -> None:
     first = servers(tmp_path)
     first.start()
