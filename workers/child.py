@@ -81,6 +81,10 @@ class Child:
         """Whether the program says, on its own port, that it can work."""
         return await asyncio.to_thread(_answers, f"http://{LOOPBACK}:{self.port}{self._ready}")
 
+    async def metrics(self) -> str:
+        """Return what the program shows on its own port. Raises OSError when it does not answer."""
+        return await asyncio.to_thread(_text, f"http://{LOOPBACK}:{self.port}/metrics")
+
     def end_of_log(self) -> str:
         """Return the last lines of the log, to show why a start failed."""
         if not self.log.exists():
@@ -94,3 +98,8 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as answer:  # noqa: S310 - loopback
+        return str(answer.read().decode())

@@ -80,7 +80,7 @@ async def _demo(
         report.places([*servers.places(), *ports])
         async with suite.kept_running():
             async with open_observer(environment) as (observer, index):
-                await steps.run(observer, index)
+                await steps.run(observer, index, crawler=workers[0])
     finally:
         await suite.stop(_GRACE_SECONDS)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -81,11 +82,17 @@ class Report:
             ]
             self._table(("", "code", "why", "for example"), rows)
 
-    def traps(self, ends: Sequence[tuple[str, str]]) -> None:
-        """Say where the crawl left each trap of the site."""
-        self.line("Endless parts of the site, left by the limits of its domain pack at:")
-        rows = [("", reason, explain(reason), url) for url, reason in ends]
-        self._table(("", "code", "why", "first left out"), rows)
+    def links_left_out(self, metrics: str) -> None:
+        """Say which links got no row, by the metrics of worker-crawler: other sites, traps."""
+        rows = [
+            (f"{sample.value:.0f}", sample.labels["reason"], explain(sample.labels["reason"]))
+            for family in text_string_to_metric_families(metrics)
+            for sample in family.samples
+            if sample.name == "crawler_links_left_out_total" and sample.value
+        ]
+        if rows:
+            self.line("Links that were not followed, and why:")
+            self._table(("", "code", "why"), rows)
 
     def found(self, text: str, result: SearchResult) -> None:
         """Show the best hits of a search."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from indexer.search.port import SearchIndex, SearchQuery, SearchResult
 from shared.errors import DependencyError, WorkerSuiteError
+from workers.child import Child
 from workers.demo_report import Figures, Report
 from workers.example_site import CHANGED, NEW_WORD, REMOVED, ExampleSite
 from workers.progress import Observer, Progress
@@ -44,22 +45,21 @@ class DemoSteps:
         self._figures.seconds_total = round(now - self._started, 2)
         return self._figures
 
-    async def run(self, observer: Observer, index: SearchIndex) -> None:
+    async def run(self, observer: Observer, index: SearchIndex, crawler: Child) -> None:
         """Tell the whole story. Raises DependencyError when it comes to no good end."""
-        settled = await self._crawl(observer)
+        settled = await self._crawl(observer, crawler)
         self._figures.pages, self._figures.documents = settled.answered, settled.indexed
         await self._search(observer, index)
         if self._site is not None:
             await self._follow_changes(observer, index, self._site)
 
-    async def _crawl(self, observer: Observer) -> Progress:
+    async def _crawl(self, observer: Observer, crawler: Child) -> Progress:
         self._report.step(f"Crawling: worker-crawler seed {self._url}")
         begun = time.monotonic()
         await self._command("seed", self._url)
         settled = await observer.settle(self._report.moving, _PATIENCE_SECONDS)
         self._report.crawled(await observer.outcomes(), settled, time.monotonic() - begun)
-        if self._site is not None:
-            self._report.traps(self._site.ends_of_traps())
+        self._report.links_left_out(await crawler.metrics())
         if not settled.documents:
             raise DependencyError(
                 "\n  ".join(["nothing could be stored", *await observer.complaints()])

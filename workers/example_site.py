@@ -5,14 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-from crawler.url.normalizer import normalize
-from crawler.url.scope import decide
-from shared.contracts.domain_pack import DomainPack
-from shared.contracts.domain_pack_loader import load_pack
 from shared.embedded.server_process import LOOPBACK, free_port
 from shared.errors import ConfigError
 from workers.child import Child
@@ -63,13 +57,6 @@ class ExampleSite:
         """Return the URL of a recipe."""
         return f"{self.url}recipes/{slug}"
 
-    def ends_of_traps(self) -> list[tuple[str, str]]:
-        """Return (URL, reason code) of the first address in each trap that the pack leaves out."""
-        pack = load_pack(self.packs / "recipes.yaml")
-        calendar = ((f"{self.url}calendar/2026/{month}", month) for month in count(1))
-        browse = ((f"{self.url}browse{'/more' * leaf}", leaf) for leaf in count(1))
-        return [_first_left_out(pack, trap) for trap in (calendar, browse)]
-
     def change_one(self) -> None:
         """Add a sentence with a new word to one recipe."""
         file = self._recipes / f"{CHANGED}.yaml"
@@ -80,11 +67,3 @@ class ExampleSite:
     def remove_one(self) -> None:
         """Delete one recipe; its address answers 404 from now on."""
         (self._recipes / f"{REMOVED}.yaml").unlink()
-
-
-def _first_left_out(pack: DomainPack, trap: Iterator[tuple[str, int]]) -> tuple[str, str]:
-    for url, depth in trap:
-        decision = decide(pack, normalize(url), depth)
-        if not decision.allowed:
-            return url, decision.reason
-    raise AssertionError("a trap has no end")

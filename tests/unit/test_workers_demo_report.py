@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from crawler.metrics import CrawlerMetrics
 from examples.recipes.site.__main__ import DATA
 from examples.recipes.site.recipes import Cookbook
 from indexer.search.port import Hit, SearchResult
 from shared.contracts.domain_pack_loader import load_pack
 from shared.documents.port import DocumentKey
 from shared.errors import ConfigError
+from shared.observability.exposition import expose
+from shared.observability.metrics import MetricsTable
 from workers import example_site
 from workers.demo_report import Figures, Report
 from workers.example_site import CHANGED, NEW_WORD, REMOVED, ExampleSite
@@ -97,11 +100,18 @@ def test_the_demo_changes_a_copy_of_the_example_and_not_the_example(tmp_path: Pa
     assert NEW_WORD not in original.recipes()[CHANGED].story
 
 
-def test_the_traps_of_the_example_end_by_its_pack(tmp_path: Path) -> None:
-    ends = dict(reversed(end) for end in ExampleSite(tmp_path).ends_of_traps())
+def test_links_that_were_not_followed_are_told_as_the_crawler_counted_them() -> None:
+    table = MetricsTable()
+    metrics = CrawlerMetrics(table)
+    metrics.links_left_out["too_deep"].add(3)
+    report, output = printed()
 
-    assert ends["too_deep"].endswith("/calendar/2026/5")
-    assert ends["repeated_segments"].endswith("/browse/more/more/more")
+    report.links_left_out(expose(table).decode())
+
+    (line,) = [line for line in output.getvalue().splitlines() if "too_deep" in line]
+    assert line.split()[0] == "3"
+    assert "Too many links from a seed." in line
+    assert "nofollow" not in output.getvalue(), "what did not happen is not told"
 
 
 def test_without_the_examples_the_demo_says_what_to_do(
