@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -237,6 +239,18 @@ async def test_a_full_server_neither_ends_an_idle_worker_nor_takes_its_leases(
     another = RedisQueue(SETTINGS, valkey_server.url)
     await another.open("tester", ["job"])
     await another.close()
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_end(valkey_server: Redis) -> None:
+    queue = RedisQueue(SETTINGS, valkey_server.url)
+    await queue.open("tester", ["job"])
+    assert valkey_server.pid is not None
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5):
+            await queue.close()
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
 
 
 async def test_the_last_answer_of_a_dead_consumer_is_forgotten(

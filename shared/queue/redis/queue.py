@@ -8,6 +8,7 @@ and the states.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from itertools import count
@@ -32,6 +33,8 @@ from shared.work_source import Exchange, LeaseKeeper
 
 IDLE_LOOK_SECONDS = 1.0
 """An idle consumer looks at least this often: so it finds what a killed one was woken for."""
+GOODBYE_SECONDS = 1.0
+"""How long a server may take to hear that a consumer leaves; it would find out by itself."""
 MOST_PER_PUBLISH = 1000
 LONGEST_DEDUP_KEY = 0xFFFF
 
@@ -157,7 +160,8 @@ class RedisQueue:
         try:
             if self._exchanger is not None:
                 with translated(self._address):
-                    await self._client.zrem(self._keys.alive, self._exchanger.consumer)
+                    async with asyncio.timeout(GOODBYE_SECONDS):
+                        await self._client.zrem(self._keys.alive, self._exchanger.consumer)
         except ConnectionLostError:
             return  # it stops counting as alive by itself
         finally:
