@@ -86,15 +86,16 @@ class PostgresDatabase:
 
         Raises ConnectionLostError when the server cannot be reached or goes away.
         """
-        if self._pool is None:
+        pool = self._pool  # `close` may forget it meanwhile
+        if pool is None:
             raise ConnectionLostError("the database is not open")
         with translated_connecting(self._address):
-            connection = await self._pool.acquire(timeout=_CONNECT_SECONDS)
+            connection = await pool.acquire(timeout=_CONNECT_SECONDS)
         try:
             with translated():
                 yield connection
         finally:
-            await self._pool.release(connection, timeout=_CONNECT_SECONDS)
+            await pool.release(connection, timeout=_CONNECT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:

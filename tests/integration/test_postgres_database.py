@@ -202,6 +202,21 @@ async def test_it_reconnects_by_itself_after_a_restart(postgres_server: Postgres
     await database.close()
 
 
+async def test_what_is_under_way_when_it_closes_ends_as_a_lost_connection(
+    database_url: str,
+) -> None:
+    database = PostgresDatabase(database_url)
+    await database.open()
+    asleep = asyncio.create_task(_fetchval(database, "SELECT pg_sleep(60)"))
+    while not await _fetchval(
+        database, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    ):
+        assert not asleep.done()
+    await database.close()
+    with pytest.raises(ConnectionLostError):
+        await asleep
+
+
 async def test_a_migration_is_applied_once_and_all_or_none(
     database: PostgresDatabase, tmp_path: Path
 ) -> None:
