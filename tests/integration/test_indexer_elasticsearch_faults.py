@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from elasticsearch import AsyncElasticsearch
 
+from indexer.search.elasticsearch import body_size
 from indexer.search.elasticsearch.bulk_writer import BulkWriter
 from indexer.search.elasticsearch.connection import connect
 from indexer.search.elasticsearch.index import ElasticsearchIndex
@@ -104,11 +105,35 @@ async def _write(client: AsyncElasticsearch, **options: int) -> list[WriteOutcom
 async def test_bodies_are_bounded_and_each_document_is_sent_once(
     scripted: ScriptedServer, client: AsyncElasticsearch
 ) -> None:
-    outcomes = await _write(client, max_body_bytes=900)
+    outcomes = await _write(client, body_bytes=900)
     assert 1 < max(len(body) for body in scripted.bodies) < 8
     assert max(scripted.sizes) <= 900
     assert sorted(chain(*scripted.bodies)) == [f"documents:d{n}" for n in range(8)]
     assert outcomes == [WriteOutcome(Outcome.WRITTEN)] * 8
+
+
+async def test_bodies_shrink_under_load_and_grow_again(
+    scripted: ScriptedServer, client: AsyncElasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_size, "LEAST_BYTES", 300)
+    monkeypatch.setattr(body_size, "STEP_BYTES", 1000)
+    writer = BulkWriter(client, ignore_bulk, body_bytes=10_000)
+
+    async def bodies_of_a_batch(status: int, item: int) -> int:
+        async def answer(ids: list[str]) -> web.StreamResponse:
+            return _answer({"items": [{"index": {"status": item}} for _ in ids]}, status)
+
+        scripted.answer = answer
+        scripted.bodies.clear()
+        await writer.write(BATCH, ["docs-w"])
+        return len(scripted.bodies)
+
+    assert await bodies_of_a_batch(429, 0) == 1
+    assert await bodies_of_a_batch(200, 429) == 1
+    fallen = [await bodies_of_a_batch(200, 429) for _ in range(3)]
+    assert fallen[0] < fallen[1] <= fallen[2] == 8, "halved each time, and by each body"
+    risen = [await bodies_of_a_batch(200, 201) for _ in range(4)]
+    assert (risen[0], risen[-1]) == (8, 1)
 
 
 async def test_only_so_many_bulks_are_in_flight(
@@ -128,7 +153,7 @@ async def test_only_so_many_bulks_are_in_flight(
         return await _all_written(ids)
 
     scripted.answer = slow
-    assert len(await _write(client, max_body_bytes=1, max_in_flight=3)) == 8
+    assert len(await _write(client, body_bytes=1, max_in_flight=3)) == 8
     assert most == 3
 
 

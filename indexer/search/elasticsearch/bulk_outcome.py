@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from indexer.search.conflict import conflict
@@ -13,8 +13,14 @@ _WRITTEN = WriteOutcome(Outcome.WRITTEN)
 _VERSIONS = re.compile(r"current version \[(\d+)\].*provided \[(\d+)\]")
 _UNDECIDED = (Outcome.STALE, Outcome.TRY_AGAIN)
 
+TOO_MANY = 429
 FORBIDDEN = 403
 """A block on the index (read-only, flood stage): it is lifted by people, not by this document."""
+
+
+def overloaded(items: Iterable[Mapping[str, Mapping[str, Any]]]) -> bool:
+    """Whether the server had no room for some line of a bulk."""
+    return any(answer["status"] == TOO_MANY for item in items for answer in item.values())
 
 
 def item_outcome(item: Mapping[str, Mapping[str, Any]]) -> WriteOutcome:
@@ -28,7 +34,7 @@ def item_outcome(item: Mapping[str, Mapping[str, Any]]) -> WriteOutcome:
         return _conflict(error.get("reason", ""))
     if status == 404 and error.get("type") == "index_not_found_exception":
         return WriteOutcome(Outcome.STALE, error.get("reason", ""))
-    again = status in (429, FORBIDDEN) or status >= 500
+    again = status in (TOO_MANY, FORBIDDEN) or status >= 500
     return WriteOutcome(Outcome.TRY_AGAIN if again else Outcome.REFUSED, words_of(error, status))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from elasticsearch import ApiError, AsyncElasticsearch, SerializationError
 
+from indexer.search.elasticsearch.body_size import FIRST_BYTES, BodySize
 from indexer.search.elasticsearch.bulk_body import (
     BulkLines,
     bodies,
@@ -16,7 +17,7 @@ from indexer.search.elasticsearch.bulk_body import (
     refusal_lines,
 )
 from indexer.search.elasticsearch.bulk_call import BulkCall
-from indexer.search.elasticsearch.bulk_outcome import words_of
+from indexer.search.elasticsearch.bulk_outcome import overloaded, words_of
 from indexer.search.elasticsearch.connection import translated
 from indexer.search.port import IndexWrite, Outcome, WriteOutcome
 from shared.errors import DependencyError
@@ -24,9 +25,10 @@ from shared.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_IN_FLIGHT = 4
-_TOO_MUCH_OR_MALFORMED = (400, 413)
+_HALVED = (400, 413)
+"""A body that is malformed, or too large."""
+_TOO_MUCH = (413, 429)
 
 OnBulk = Callable[[int, float], None]
 """Told the bytes of each bulk, and the seconds until its answer."""
@@ -40,12 +42,12 @@ class BulkWriter:
         client: AsyncElasticsearch,
         on_bulk: OnBulk,
         *,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        body_bytes: int = FIRST_BYTES,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._client = client
         self._on_bulk = on_bulk
-        self._max_body_bytes = max_body_bytes
+        self._size = BodySize(body_bytes)
         self._slots = asyncio.Semaphore(max_in_flight)
 
     async def write(
@@ -94,7 +96,7 @@ class BulkWriter:
                 call.outcomes[each.position] = again
 
     async def _send_all(self, lines: Sequence[BulkLines], call: BulkCall) -> None:
-        sent = [self._send(body, call) for body in bodies(lines, self._max_body_bytes)]
+        sent = [self._send(body, call) for body in bodies(lines, self._size.bytes)]
         # Every body is awaited, also beside one that failed: none goes on unwatched.
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -108,7 +110,14 @@ class BulkWriter:
         except ApiError as error:
             await self._refused(error, body, call)
         else:
+            self._adapt(items, body)
             call.match(items, body)
+
+    def _adapt(self, items: Sequence[Any], body: Sequence[BulkLines]) -> None:
+        if overloaded(items):
+            self._size.overloaded()
+        else:
+            self._size.taken(sum(len(line.data) for line in body))
 
     async def _post(self, data: bytes) -> list[Any]:
         async with self._slots:
@@ -136,12 +145,14 @@ class BulkWriter:
         status = error.status_code
         details = error.body.get("error") if isinstance(error.body, dict) else error.body
         reason = words_of(details, status)
-        if status in _TOO_MUCH_OR_MALFORMED and len(body) > 1:
+        if status in _TOO_MUCH:
+            self._size.overloaded()
+        if status in _HALVED and len(body) > 1:
             # One bad document spoils the body: halve it until the bad one is alone.
             middle = len(body) // 2
             await self._send(body[:middle], call)
             await self._send(body[middle:], call)
-        elif status in _TOO_MUCH_OR_MALFORMED:
+        elif status in _HALVED:
             call.all(body, WriteOutcome(Outcome.REFUSED, reason))
         elif status == 429 or status >= 500:
             call.all(body, WriteOutcome(Outcome.TRY_AGAIN, reason))
