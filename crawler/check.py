@@ -17,6 +17,7 @@ from crawler.packs import Packs
 from crawler.parser.port import PageParser, ParsedPage, ParseError
 from crawler.processors.fetch_page import is_html, parse_request, request_for
 from crawler.processors.judgement import Judge
+from crawler.processors.robots_leave import no_leave
 from crawler.reasons import explain
 from crawler.seeds import SeedRefusedError, Seeds
 from crawler.url.normalizer import InvalidUrlError, NormalizedUrl, normalize
@@ -107,20 +108,18 @@ class Check:
     async def _robots(self, url: NormalizedUrl, pack: DomainPack) -> None:
         record, asked = await self._robots_record(url.origin, pack)
         rules = rules_of(record, self._user_agent)
-        decision = rules.allows(url.url, explain=True)
+        refusal = no_leave(record, url.url, self._user_agent)
+        line = refusal.detail if refusal is not None and record.verdict == "rules" else ""
         facts = {
             "asked": asked,
             "verdict": record.verdict,
-            "line": decision.line,
+            "line": line,
             "crawl_delay_seconds": rules.crawl_delay,
             "sitemaps": list(rules.sitemaps),
         }
-        if not decision.allowed:
-            if record.verdict == "disallow_all":
-                reason, words = "robots_unreachable", explain("robots_unreachable")
-            else:
-                reason, words = "robots_denied", decision.line or explain("robots_denied")
-            self._stop("robots.txt", reason, words, facts)
+        if refusal is not None:
+            words = line or f"{refusal.reason.explanation} {refusal.detail}".strip()
+            self._stop("robots.txt", refusal.reason.value, words, facts)
         self._passed("robots.txt", f"allows it for {self._user_agent}", facts)
 
     async def _robots_record(self, origin: str, pack: DomainPack) -> tuple[RobotsRecord, list[str]]:
@@ -210,7 +209,9 @@ class Check:
             return
         record = await self._frontier.page(url.key)
         if record is None:
-            words = "the frontier does not know this URL"
+            words = (
+                "not known: nothing crawled links to it, or its pack is full, or it lies too deep"
+            )
             self._steps.append(Step(name="stored", passed=None, words=words))
             return
         words = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from crawler.fetcher.robots import rules_of
-from crawler.frontier.port import Frontier, PageState, Target
+from crawler.frontier.port import Frontier, PageState, RobotsRecord, Target
 from crawler.reasons import Reason
 from shared.verdicts import Snooze
 
@@ -30,6 +30,11 @@ async def robots_leave(
     if record is None:
         # It expired on the way; the frontier fetches it first when this comes back.
         return Snooze(EXPIRED_WAIT_SECONDS)
+    return no_leave(record, target.url, user_agent)
+
+
+def no_leave(record: RobotsRecord, url: str, user_agent: str) -> NoLeave | None:
+    """Return why a fresh record keeps a URL of its origin from being asked for, if it does."""
     if record.verdict == "disallow_all":
         seconds = record.expires_in_seconds
         if record.reason == Reason.ADDRESS_REFUSED.value:
@@ -37,7 +42,6 @@ async def robots_leave(
         said = f"{record.reason} {record.detail}".strip()
         return NoLeave(PageState.FAILING, Reason.ROBOTS_UNREACHABLE, said, seconds)
     rules = rules_of(record, user_agent)
-    if rules.allows(target.url).allowed:
+    if rules.allows(url).allowed:
         return None
-    line = rules.allows(target.url, explain=True).line
-    return NoLeave(PageState.REFUSED, Reason.ROBOTS_DENIED, line)
+    return NoLeave(PageState.REFUSED, Reason.ROBOTS_DENIED, rules.allows(url, explain=True).line)

@@ -303,8 +303,8 @@ class TestRun:
         self, commands: Commands, site: Site
     ) -> None:
         ran = await commands.run("check", site.url(), ALLOW_NETWORKS="", DATABASE_URL="")
-        assert "STOP robots.txt: robots.txt cannot be had" in ran.out
-        assert "ALLOW_NETWORKS may let it through" in ran.out
+        assert "STOP robots.txt: The host's address is not let through (ALLOW_NETWORKS)" in ran.out
+        assert "ALLOW_NETWORKS may let it through] [address_refused]" in ran.out
 
     async def test_check_shows_people_the_beginning_of_a_long_text(
         self, commands: Commands, site: Site
