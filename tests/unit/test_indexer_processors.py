@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from indexer import reconcile
 from indexer.metrics import RESULTS, IndexerMetrics
 from indexer.processors import outage
 from indexer.processors.delete_document import DeleteDocument
@@ -147,6 +148,18 @@ async def test_one_document_twice_in_a_batch_is_read_and_written_once(world: Wor
     assert await world.index_document.process_batch(_batch("a", "b", "a")) == [Done()] * 3
     assert world.store.reads == [["a", "b"]]
     assert world.counted() == {"indexed": 1, "deleted": 1}
+
+
+async def test_large_documents_are_read_in_smaller_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "MOST_BYTES", 1000)
+    monkeypatch.setattr(reconcile, "FIRST_GUESS_BYTES", 100)
+    names = [f"d{n:02}" for n in range(30)]
+    await world.put(*names, body=msgspec.json.encode({"title": "plum" * 46}))
+    assert await world.index_document.process_batch(_batch(*names)) == [Done()] * 30
+    assert [len(ids) for ids in world.store.reads] == [10, 5, 5, 5, 5]
+    assert world.counted() == {"indexed": 30}
 
 
 async def test_a_refused_document_is_dead_lettered_with_the_reason_alone(world: World) -> None:
