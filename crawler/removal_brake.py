@@ -13,6 +13,9 @@ log = get_logger(__name__)
 COUNT_SECONDS = 5.0
 """How old a count may be; own removals are added at once."""
 
+WARN_SECONDS = 60.0
+"""Between two warnings about one pack; the metric counts every page."""
+
 
 class BrakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When removing stops."""
@@ -32,6 +35,7 @@ class RemovalBrake:
         self._settings = settings
         self._clock = clock
         self._counts: dict[str, tuple[Removals, float]] = {}
+        self._warned_at: dict[str, float] = {}
 
     async def lets_through(self, pack: str) -> bool:
         """Tell whether one more document may be removed now, and count it when it may."""
@@ -39,11 +43,18 @@ class RemovalBrake:
         before = count.live + count.removed
         limit = max(self._settings.minimum, self._settings.share * before)
         if count.removed + 1 > limit:
-            log.warning("removals_held", pack=pack, removed=count.removed, documents=before)
+            self._warn(pack, count.removed, before)
             return False
         _, counted_at = self._counts[pack]
         self._counts[pack] = (Removals(count.live - 1, count.removed + 1), counted_at)
         return True
+
+    def _warn(self, pack: str, removed: int, documents: int) -> None:
+        """Say it once in a while: a site that vanishes would fill the log."""
+        now = self._clock.monotonic()
+        if now - self._warned_at.get(pack, float("-inf")) >= WARN_SECONDS:
+            self._warned_at[pack] = now
+            log.warning("removals_held", pack=pack, removed=removed, documents=documents)
 
     async def _count(self, pack: str) -> Removals:
         now = self._clock.monotonic()

@@ -248,3 +248,22 @@ async def test_the_brake_counts_anew_after_a_while() -> None:
     frontier.counts = Removals(100, 0)
     clock.advance(6.0)
     assert await brake.lets_through("p")
+
+
+async def test_held_removals_are_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Log:
+        def warning(self, event: str, *, pack: str, **_: int) -> None:
+            told.append(f"{event} {pack}")
+
+    monkeypatch.setattr("crawler.removal_brake.log", Log())
+    frontier: Any = Counted(10, 10)
+    clock = FrozenClock()
+    brake = RemovalBrake(frontier, BrakeSettings(share=0.1, minimum=0), clock)
+    for pack in ("p", "p", "q"):
+        assert not await brake.lets_through(pack)
+    assert told == ["removals_held p", "removals_held q"]
+    clock.advance(60.0)
+    assert not await brake.lets_through("p")
+    assert told[2:] == ["removals_held p"]
