@@ -20,6 +20,7 @@ EXPECTED = {
     "elasticsearch-library",
     "tantivy-library",
     "aiohttp-library",
+    "structlog-library",
     "queue-adapters",
     "document-adapters",
     "search-adapters",
