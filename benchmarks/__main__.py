@@ -29,7 +29,7 @@ def main() -> None:
         for name, value in measured.items():
             print(f"  {name:<24} {value:>14,.1f}", flush=True)
         results |= measured
-    print(f"\nRESULT {json.dumps({name: results[name] for name in FIGURES})}")
+    print(f"\nRESULT {json.dumps({name: round(results[name], 1) for name in FIGURES})}")
 
 
 def _processor() -> str:
