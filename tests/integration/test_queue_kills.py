@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from shared.queue.port import QueueSettings
 from shared.queue.redis.queue import RedisQueue
@@ -109,6 +110,30 @@ async def test_workers_killed_again_and_again_lose_nothing(
     await until_empty(redis7_server.url)
     check_nothing_lost(fleet, keys, most_doubled=kills * BATCH)
     check_settled_once(fleet)
+
+
+async def test_a_server_that_syncs_always_forgets_no_settlement(
+    fleet: Fleet, redis7_server: Redis
+) -> None:
+    """What a server acknowledges with appendfsync always, it still knows after a SIGKILL."""
+    keys = [f"job-{n}" for n in range(JOBS)]
+    sync_always(redis7_server)
+    await publish(redis7_server.url, keys)
+    kills = 4
+    for kill in range(kills):
+        await fleet.until_ran((kill + 1) * JOBS // (kills + 2))
+        redis7_server.kill()
+        redis7_server.start()
+        sync_always(redis7_server)
+    await until_empty(redis7_server.url)
+    check_nothing_lost(fleet, keys, most_doubled=kills * WORKERS * BATCH)
+    check_settled_once(fleet)
+
+
+def sync_always(server: Redis) -> None:
+    """Make every acknowledged write of this server durable; a start forgets it."""
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("appendfsync", "always")
 
 
 async def test_a_server_killed_again_and_again_loses_no_job(
