@@ -1,4 +1,4 @@
-"""The queue on Redis 6.2 or later, or Valkey: the default.
+"""The queue on Redis 7.0 or later, or Valkey: the default.
 
 Durability: with `appendonly yes` and `appendfsync always` nothing that a call acknowledged is
 lost; with `everysec` a server that is killed or loses power (not one that restarts) loses up to
