@@ -36,6 +36,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dedup_key: str = ""
     """While a job with this key waits, another publish of it is dropped, unless it is due earlier:
     then it takes the place of the one that waits. Empty turns this off."""
+    dedup_window_seconds: float = 0.0
+    """For so long after this publish, another of the same `dedup_key` is dropped even when this
+    job has run already. 0: only while it waits."""
+    replace: bool = False
+    """Take the place of the job that waits under the same `dedup_key`, whatever its due time."""
+    lane: str = ""
+    """Jobs of one lane (a tenant, a host) share the limits that QueueSettings.lane_limits sets."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names and values that travel with the job and that middleware understands, such as
+    `traceparent` (W3C Trace Context)."""
+    keep_result_seconds: float = 0.0
+    """How long the result of `Done` is kept for whoever asks (see JobResults); 0 keeps none."""
 
 
 def new_job(
@@ -46,6 +58,11 @@ def new_job(
     priority: Priority = Priority.NORMAL,
     delay_seconds: float = 0.0,
     dedup_key: str = "",
+    dedup_window_seconds: float = 0.0,
+    replace: bool = False,
+    lane: str = "",
+    headers: tuple[tuple[str, str], ...] = (),
+    keep_result_seconds: float = 0.0,
 ) -> Job:
     """Make a job with a fresh key from a payload that msgspec can encode as JSON."""
     return Job(
@@ -56,6 +73,11 @@ def new_job(
         priority=priority,
         delay_seconds=delay_seconds,
         dedup_key=dedup_key,
+        dedup_window_seconds=dedup_window_seconds,
+        replace=replace,
+        lane=lane,
+        headers=headers,
+        keep_result_seconds=keep_result_seconds,
     )
 
 

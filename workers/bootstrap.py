@@ -11,8 +11,9 @@ from indexer.search.port import SearchIndex
 from indexer.settings import IndexerSettings
 from shared.config import load
 from shared.postgres.database import PostgresDatabase
+from shared.queue.administration import QueueAdmin
 from shared.queue.factory import create_queue, create_queue_admin
-from shared.queue.port import QueueAdmin, QueueSettings
+from shared.queue.port import QueueSettings
 from shared.settings import WorkerSettings
 from workers.progress import Observer
 

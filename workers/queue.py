@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from shared.command_line import json_option, show
-from shared.queue.port import DeadLetterRecord, QueueAdmin
+from shared.queue.administration import DeadLetterRecord, QueueAdmin
 
 _PAGE = 1_000
 _BODY_SHOWN = 300

@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from shared.errors import ConfigError
+from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
-from shared.queue.port import InboxDecoder, Queue, QueueAdmin, QueueSettings
+from shared.queue.port import InboxDecoder, Queue, QueueSettings
 
 _REDIS = ("redis", "rediss", "unix")
 

@@ -35,15 +35,23 @@ class MemoryQueue:
     """One consumer of, and producer to, a broker in memory."""
 
     capabilities = Capabilities(
+        idempotent_publish=True,
         fence=True,
         crash_count=True,
         free_snooze=True,
         priority=True,
         deduplication=True,
+        dedup_window=False,
+        replace=False,
+        lanes=False,
         lease_per_message=True,
         out_of_order_settlement=True,
         cancel=False,
         pause=False,
+        pause_type=False,
+        listing=False,
+        results=False,
+        schedules=False,
         oldest_ready_age=True,
     )
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from shared.clock import Clock, SystemClock
 from shared.jobs import Job
+from shared.queue.administration import DeadLetterRecord
 from shared.queue.memory_broker import Entry, MemoryBroker
 from shared.queue.message import decode_message
-from shared.queue.port import DeadLetterRecord, InboxDecoder
+from shared.queue.port import InboxDecoder
 
 
 class MemoryQueueAdmin:

@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from shared.jobs import Job
+from shared.errors import ConfigError
+from shared.jobs import Delivery, Job, Priority
 from shared.work_source import WorkSource
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an adapter can do beyond the core promises. Data, never pretended."""
 
+    idempotent_publish: bool
+    """A job whose key is stored is not stored again, so that a publish may be repeated."""
     fence: bool
+    """A settlement that comes after its lease was lost is refused, and said to be."""
     crash_count: bool
+    """Expired leases are counted, so that a poison job ends at `max_crashes`, and exactly there."""
     free_snooze: bool
+    """A snooze or a hand-back spends no attempt, however often."""
     priority: bool
+    """Job.priority decides who is claimed first."""
     deduplication: bool
+    """Job.dedup_key holds while a job waits, until its claim."""
+    dedup_window: bool
+    """Job.dedup_window_seconds."""
+    replace: bool
+    """Job.replace."""
+    lanes: bool
+    """Job.lane with QueueSettings.lane_limits."""
     lease_per_message: bool
+    """The lease of one delivery can be renewed apart from the others'."""
     out_of_order_settlement: bool
+    """What is settled is forgotten at once, whatever was claimed before it and still runs."""
     cancel: bool
+    """QueueAdmin.cancel."""
     pause: bool
+    """QueueAdmin.pause for the whole queue."""
+    pause_type: bool
+    """QueueAdmin.pause for one job type."""
+    listing: bool
+    """QueueAdmin.jobs and .job show what waits and runs, without touching it."""
+    results: bool
+    """Job.keep_result_seconds and JobResults."""
+    schedules: bool
+    """A ScheduleStore: one firing in a fleet."""
     oldest_ready_age: bool
+    """QueueDepth.oldest_ready_age_seconds."""
+    why: Mapping[str, str] = {}
+    """For each capability that is lacking: what in the broker (or in its documentation, with the
+    place) makes it so."""
+
+
+class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of one lane may do together, across all workers."""
+
+    max_running: int = 0
+    """How many may run at once; 0 sets no limit."""
+    per_second: float = 0.0
+    """How many may start a second, evenly spaced after `burst`; 0 sets no limit."""
+    burst: int = 1
+    """How many may start at once after a rest."""
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +78,11 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     unknown_type_patience_seconds: float = 600.0
     """How long a job of an unknown type is snoozed (a rolling upgrade may know it) before it is
     dead-lettered."""
+    lane_limits: Mapping[str, LaneLimits] = {}
+    """Limits by lane; `*` stands for every lane that is not named. A lane without limits is like
+    no lane."""
+    shards: int = 1
+    """Over how many independent parts the queue is spread; all its users must agree."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -59,20 +105,6 @@ class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
     """None when nothing is ready, or the broker cannot tell (see Capabilities)."""
 
 
-class DeadLetterRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that will not be tried again until a person replays it."""
-
-    key: str
-    reason: str
-    died_at: float
-    """Seconds since the epoch, by the queue's clock."""
-    attempts: int
-    crashes: int
-    job: Job | None
-    """None when the message could not be read; `raw` then has its bytes."""
-    raw: bytes = b""
-
-
 class Queue(WorkSource, Protocol):
     """A durable job queue.
 
@@ -92,12 +124,16 @@ class Queue(WorkSource, Protocol):
         """Connect, check the server's settings, and register as a consumer of these job types.
 
         Raises DependencyError when the server is missing or may lose data, QueueConflictError
-        when a worker of another kind consumes this queue. Producers need not call it.
+        when a worker of another kind consumes this queue, ConfigError when the settings ask for
+        what this broker cannot do. Producers need not call it.
         """
         ...
 
     async def publish(self, jobs: Sequence[Job]) -> Published:
-        """Store jobs; when this returns they survive what the durability setting says."""
+        """Store jobs; when this returns they survive what the durability setting says.
+
+        Raises ConfigError for a job that asks for what this broker cannot do.
+        """
         ...
 
     async def depth(self) -> QueueDepth:
@@ -109,6 +145,45 @@ class Queue(WorkSource, Protocol):
         ...
 
 
+class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of one job for whoever published it."""
+
+    state: str
+    """`running` (progress was reported), `done`, `discarded` or `dead`."""
+    progress: Any = None
+    """What the processor reported last."""
+    result: Any = None
+    """The result of `Done`."""
+    error: str = ""
+    """The reason of a discarded or dead-lettered job."""
+
+
+class JobResults(Protocol):
+    """Progress and results of jobs published with `keep_result_seconds`; off the hot path."""
+
+    async def report(self, delivery: Delivery, progress: Any) -> None:
+        """Show how far a running job is; any value that msgspec can encode as JSON.
+
+        Does nothing for a job that keeps no result.
+        """
+        ...
+
+    async def outcome(self, key: str) -> JobOutcome | None:
+        """Return what is known of a job; None when nothing was kept, or no longer is."""
+        ...
+
+    async def wait(self, key: str, timeout: float) -> JobOutcome | None:
+        """Return the outcome once it is final (`done`, `discarded`, `dead`).
+
+        Returns what `outcome` would after `timeout` seconds.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 InboxDecoder = Callable[[bytes], Job]
 """Reads a message that a program in any language pushed; raises ValueError when it cannot.
 
@@ -116,23 +191,27 @@ The queue makes the key, whatever the decoder sets.
 """
 
 
-class QueueAdmin(Protocol):
-    """What a person does to a queue. Small, and apart from what workers need."""
+def require(capabilities: Capabilities, *names: str) -> None:
+    """Raise ConfigError when one of the named capabilities is lacking, with the reason."""
+    for name in names:
+        if not getattr(capabilities, name):
+            reason = capabilities.why.get(name, "its adapter does not offer it")
+            raise ConfigError(f"this broker has no {name.replace('_', ' ')}: {reason}")
 
-    async def dead_letters(
-        self, *, limit: int = 100, offset: int = 0
-    ) -> Sequence[DeadLetterRecord]:
-        """List dead letters, oldest first."""
-        ...
 
-    async def replay(self, keys: Sequence[str]) -> int:
-        """Make dead letters ready again, with fresh counts; return how many there were."""
-        ...
+def needs_of(settings: QueueSettings) -> tuple[str, ...]:
+    """Name the capabilities that these settings ask for."""
+    return ("lanes",) if settings.lane_limits else ()
 
-    async def purge(self, keys: Sequence[str]) -> int:
-        """Delete dead letters for good; return how many there were."""
-        ...
 
-    async def close(self) -> None:
-        """Let go of connections."""
-        ...
+def needs_of_job(job: Job) -> tuple[str, ...]:
+    """Name the capabilities without which this job would be handled otherwise than it asks."""
+    wants = {
+        "priority": job.priority is not Priority.NORMAL,
+        "deduplication": bool(job.dedup_key),
+        "dedup_window": job.dedup_window_seconds > 0,
+        "replace": job.replace,
+        "lanes": bool(job.lane),
+        "results": job.keep_result_seconds > 0,
+    }
+    return tuple(name for name, wanted in wants.items() if wanted)

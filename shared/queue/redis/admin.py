@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from shared.queue.administration import DeadLetterRecord
 from shared.queue.message import decode_message
-from shared.queue.port import DeadLetterRecord, InboxDecoder, QueueSettings
+from shared.queue.port import InboxDecoder, QueueSettings
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.stored_job import decode_dead_letter
 from shared.redis.client import address_of, connect

@@ -47,15 +47,23 @@ class RedisQueue:
     """One consumer of, and producer to, a queue. Not to be shared between event loops."""
 
     capabilities = Capabilities(
+        idempotent_publish=True,
         fence=True,
         crash_count=True,
         free_snooze=True,
         priority=True,
         deduplication=True,
+        dedup_window=False,
+        replace=False,
+        lanes=False,
         lease_per_message=True,
         out_of_order_settlement=True,
         cancel=False,
         pause=False,
+        pause_type=False,
+        listing=False,
+        results=False,
+        schedules=False,
         oldest_ready_age=True,
     )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from shared.jobs import Job, Priority
-from shared.queue.port import DeadLetterRecord, InboxDecoder
+from shared.queue.administration import DeadLetterRecord
+from shared.queue.port import InboxDecoder
 
 HEADER_BYTES = 32
 _RAW = ord("r")

@@ -1,4 +1,4 @@
-"""Every test of this suite runs on every adapter."""
+"""Every test of this suite runs on every adapter that can do what the test needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.queue.port import Queue
-from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
+from tests.contracts.queue.brokers import BROKERS, able
+from tests.contracts.queue.harness import Harness
 
 
-@pytest.fixture(params=["memory", "valkey9", "redis7"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the adapters by the capabilities that the test's marks name."""
+    if "harness" in metafunc.fixturenames:
+        marks = metafunc.definition.iter_markers("needs")
+        needs = [need for mark in marks for need in mark.args]
+        metafunc.parametrize("harness", able(*needs), indirect=True)
+
+
+@pytest.fixture
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     """A new, empty queue on each adapter."""
-    if request.param == "memory":
-        made: Harness = MemoryHarness()
-    else:
-        fixture = "redis_url" if request.param == "valkey9" else "redis7_url"
-        made = RedisHarness(request.getfixturevalue(fixture))
+    made = BROKERS[request.param].open(request)
     yield made
     await made.close()
 

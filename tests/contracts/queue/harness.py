@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -10,11 +11,12 @@ from uuid import uuid4
 import redis.asyncio
 
 from shared.jobs import Delivery, Job, Priority
+from shared.queue.administration import QueueAdmin
 from shared.queue.memory import MemoryQueue
 from shared.queue.memory_admin import MemoryQueueAdmin
 from shared.queue.memory_broker import MemoryBroker
 from shared.queue.message import decode_message
-from shared.queue.port import InboxDecoder, Queue, QueueAdmin, QueueSettings
+from shared.queue.port import InboxDecoder, Queue, QueueSettings
 from shared.queue.redis.admin import RedisQueueAdmin
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.queue import RedisQueue
@@ -25,7 +27,13 @@ from shared.verdicts import Settlement, Verdict
 class Harness(ABC):
     """Makes consumers of one queue, and lets time pass for it."""
 
-    def __init__(self) -> None:
+    later = 60.0
+    """A delay that surely does not end by itself; shorter where time cannot be moved."""
+    patience = 0.0
+    """Seconds in which the broker delivers what is ready; 0 when an exchange finds it at once."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
         self.settings = QueueSettings(name=f"jobs-{uuid4().hex[:8]}")
         self._open = AsyncExitStack()
 
@@ -38,6 +46,7 @@ class Harness(ABC):
     ) -> Queue:
         """Return an opened queue with a consumer name of its own; closed at the end."""
         queue = self.queue(settings or self.settings, decoder)
+        _patience[id(queue)] = self.patience
         self._open.push_async_callback(queue.close)
         await queue.open(kind, ["job"])
         return queue
@@ -68,8 +77,8 @@ class Harness(ABC):
 class MemoryHarness(Harness):
     """The adapter in memory."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, url: str = "") -> None:
+        super().__init__(url)
         self.broker = MemoryBroker()
 
     def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue:
@@ -94,8 +103,7 @@ class RedisHarness(Harness):
     """The adapter on a real server; time passes by moving scores into the past."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
+        super().__init__(url)
         self.keys = keys_of(self.settings.name)
         self.client: redis.asyncio.Redis = connect(url)
         self._open.push_async_callback(self.client.aclose)
@@ -142,9 +150,17 @@ def job(
     )
 
 
+_patience: dict[int, float] = {}
+
+
 async def claim(queue: Queue, want: int = 10) -> Sequence[Delivery]:
-    """Claim without settling anything."""
-    return (await queue.exchange([], want)).deliveries
+    """Claim without settling anything; a broker that delivers in its own time is waited for."""
+    deliveries = list((await queue.exchange([], want)).deliveries)
+    until = time.monotonic() + _patience.get(id(queue), 0.0)
+    while len(deliveries) < want and (left := until - time.monotonic()) > 0:
+        await queue.wait(left)
+        deliveries += (await queue.exchange([], want - len(deliveries))).deliveries
+    return deliveries
 
 
 async def claim_one(queue: Queue) -> Delivery:

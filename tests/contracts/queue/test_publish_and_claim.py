@@ -52,6 +52,7 @@ async def test_a_claimed_job_is_claimed_by_nobody_else(queue: Queue, other: Queu
     assert sorted(keys(first) + keys(second)) == sorted(map(str, range(20)))
 
 
+@pytest.mark.needs("idempotent_publish")
 async def test_the_same_key_is_stored_once(queue: Queue) -> None:
     once = job("same")
     assert await queue.publish([once]) == Published(1, 0)
@@ -77,8 +78,8 @@ async def test_thousands_are_published_and_claimed_at_once(queue: Queue) -> None
     assert got == sent
 
 
+@pytest.mark.needs("priority")
 async def test_a_lower_priority_number_is_claimed_first(queue: Queue) -> None:
-    assert queue.capabilities.priority
     order = [Priority.LOW, Priority.NORMAL, Priority.HIGH]
     await queue.publish([job(each.name, priority=each) for each in order])
     assert keys(await claim(queue)) == ["HIGH", "NORMAL", "LOW"]
@@ -103,14 +104,15 @@ async def test_the_next_due_time_is_known(queue: Queue) -> None:
     assert (await queue.exchange([], 1)).next_due_seconds == 0
 
 
+@pytest.mark.needs("deduplication")
 async def test_while_a_twin_waits_a_job_is_a_duplicate(queue: Queue) -> None:
-    assert queue.capabilities.deduplication
     assert await queue.publish([job("a", dedup="doc-1")]) == Published(1, 0)
     assert await queue.publish([job("b", dedup="doc-1")]) == Published(0, 1)
     assert await queue.publish([job("c", dedup="doc-2"), job("d")]) == Published(2, 0)
     assert keys(await claim(queue)) == ["a", "c", "d"]
 
 
+@pytest.mark.needs("deduplication")
 async def test_the_deduplication_key_is_let_go_in_the_claim(queue: Queue) -> None:
     await queue.publish([job("a", dedup="doc-1")])
     running = await claim_one(queue)
@@ -120,6 +122,7 @@ async def test_the_deduplication_key_is_let_go_in_the_claim(queue: Queue) -> Non
     assert keys(await claim(queue)) == ["b"]
 
 
+@pytest.mark.needs("deduplication")
 @pytest.mark.parametrize("verdict", [Retry("again", after=60.0), Snooze(60.0)])
 async def test_a_retry_that_meets_a_waiting_twin_merges_with_it(
     queue: Queue, harness: Harness, verdict: Retry | Snooze
@@ -133,6 +136,7 @@ async def test_a_retry_that_meets_a_waiting_twin_merges_with_it(
     assert await queue.publish([job("a", dedup="doc-1")]) == Published(1, 0), "a has gone"
 
 
+@pytest.mark.needs("deduplication")
 async def test_a_retry_without_a_twin_covers_its_key_again(queue: Queue, harness: Harness) -> None:
     await queue.publish([job("a", dedup="doc-1")])
     await settle(queue, await claim_one(queue), Retry("again", after=60.0))
@@ -143,6 +147,7 @@ async def test_a_retry_without_a_twin_covers_its_key_again(queue: Queue, harness
     assert keys(await claim(queue)) == ["a"]
 
 
+@pytest.mark.needs("deduplication")
 @pytest.mark.parametrize("verdict", [Retry("again", after=60.0), Snooze(60.0)])
 async def test_a_fresh_job_takes_the_place_of_a_twin_that_is_put_off(
     queue: Queue, harness: Harness, verdict: Retry | Snooze
@@ -159,6 +164,7 @@ async def test_a_fresh_job_takes_the_place_of_a_twin_that_is_put_off(
     assert not await claim(queue), "a has gone"
 
 
+@pytest.mark.needs("deduplication")
 async def test_a_fresh_job_of_later_date_than_its_twin_is_a_duplicate(
     queue: Queue, harness: Harness
 ) -> None:
@@ -169,6 +175,7 @@ async def test_a_fresh_job_of_later_date_than_its_twin_is_a_duplicate(
     assert keys(await claim(queue)) == ["c"]
 
 
+@pytest.mark.needs("deduplication")
 async def test_a_twin_that_crashed_waits_on_beside_a_fresh_job(
     queue: Queue, harness: Harness
 ) -> None:
@@ -194,11 +201,13 @@ async def test_depth_tells_what_waits_where(queue: Queue, harness: Harness) -> N
     assert 0 <= depth.oldest_ready_age_seconds < 30
 
 
+@pytest.mark.needs("oldest_ready_age")
 async def test_nothing_ready_has_no_age(queue: Queue) -> None:
     await queue.publish([job(delay=60.0)])
     assert (await queue.depth()).oldest_ready_age_seconds is None
 
 
+@pytest.mark.needs("oldest_ready_age")
 async def test_age_counts_from_when_a_job_became_ready(queue: Queue, harness: Harness) -> None:
     await queue.publish([job("a"), job("b", delay=3000.0)])
     await claim(queue, 1)

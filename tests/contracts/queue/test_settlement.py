@@ -45,8 +45,8 @@ async def test_a_retry_at_once_may_be_claimed_in_the_same_exchange(queue: Queue)
     assert [(each.job.key, each.attempt) for each in answer.deliveries] == [("a", 2)]
 
 
+@pytest.mark.needs("free_snooze")
 async def test_a_snooze_spends_no_attempt(queue: Queue, harness: Harness) -> None:
-    assert queue.capabilities.free_snooze
     await queue.publish([job("a")])
     await settle(queue, await claim_one(queue), Snooze(60.0))
     assert not await claim(queue)
@@ -65,8 +65,8 @@ async def test_work_handed_back_goes_to_the_front_and_spends_nothing(
     assert [(each.attempt, each.crashes) for each in again] == [(1, 0)] * 3
 
 
+@pytest.mark.needs("out_of_order_settlement")
 async def test_deliveries_may_be_settled_in_any_order(queue: Queue) -> None:
-    assert queue.capabilities.out_of_order_settlement
     await queue.publish([job(str(n)) for n in range(10)])
     deliveries = list(await claim(queue))
     for delivery in [*deliveries[1::2], *reversed(deliveries[::2])]:
@@ -100,11 +100,11 @@ async def test_every_hand_out_has_a_token_of_its_own(queue: Queue, harness: Harn
 STALE = [Done(), Retry("late", 0.0), Snooze(0.0), HandBack(), Discard("late"), DeadLetter("late")]
 
 
+@pytest.mark.needs("fence")
 @pytest.mark.parametrize("verdict", STALE, ids=lambda verdict: type(verdict).__name__)
 async def test_a_late_answer_is_refused_and_harmless(
     queue: Queue, other: Queue, harness: Harness, verdict: Verdict
 ) -> None:
-    assert queue.capabilities.fence
     await queue.publish([job("a")])
     stale = await claim_one(queue)
     await harness.expire_leases()
@@ -126,6 +126,7 @@ async def test_a_settlement_is_accepted_once(queue: Queue) -> None:
     assert keys(await claim(queue)) == ["a"]
 
 
+@pytest.mark.needs("fence")
 async def test_an_expired_lease_nobody_took_may_still_be_settled(
     queue: Queue, harness: Harness
 ) -> None:
@@ -136,10 +137,10 @@ async def test_an_expired_lease_nobody_took_may_still_be_settled(
     assert not await claim(queue)
 
 
+@pytest.mark.needs("crash_count")
 async def test_an_expired_lease_counts_a_crash_and_no_attempt(
     queue: Queue, other: Queue, harness: Harness
 ) -> None:
-    assert queue.capabilities.crash_count
     await queue.publish([job("a"), job("b")])
     await claim(queue, 1)
     await harness.expire_leases()
@@ -148,6 +149,7 @@ async def test_an_expired_lease_counts_a_crash_and_no_attempt(
     assert (second.job.key, second.crashes) == ("b", 0)
 
 
+@pytest.mark.needs("crash_count")
 async def test_a_job_that_crashes_too_often_becomes_a_dead_letter(
     queue: Queue, harness: Harness
 ) -> None:
@@ -162,6 +164,7 @@ async def test_a_job_that_crashes_too_often_becomes_a_dead_letter(
     assert "lease expired 3 times" in dead.reason
 
 
+@pytest.mark.needs("deduplication")
 async def test_a_crash_does_not_merge_with_a_twin_and_is_not_forgotten(
     queue: Queue, harness: Harness
 ) -> None:
@@ -172,6 +175,7 @@ async def test_a_crash_does_not_merge_with_a_twin_and_is_not_forgotten(
     assert [(d.job.key, d.crashes) for d in await claim(queue)] == [("killer", 1), ("twin", 0)]
 
 
+@pytest.mark.needs("crash_count")
 async def test_suspects_are_handed_out_one_at_a_time(
     queue: Queue, other: Queue, harness: Harness
 ) -> None:
@@ -192,6 +196,7 @@ async def test_suspects_are_handed_out_one_at_a_time(
     assert [each.crashes for each in answer.deliveries] == [2], "the next one at once"
 
 
+@pytest.mark.needs("crash_count")
 async def test_neighbours_of_a_killer_survive(harness: Harness) -> None:
     setup = await harness.consumer()
     await setup.publish([job("killer"), *(job(str(n)) for n in range(5))])

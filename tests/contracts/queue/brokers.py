@@ -1,0 +1,45 @@
+"""Which adapters the suite runs on, and which of its cases each one is asked.
+
+A case that is marked `@pytest.mark.needs("priority")` runs on the adapters that claim this
+capability, and on no other; all other cases are core promises, and run on every adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from shared.queue.memory import MemoryQueue
+from shared.queue.port import Capabilities
+from shared.queue.redis.queue import RedisQueue
+from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """An adapter under test: what it claims, its harness, and the fixture with its server's URL."""
+
+    capabilities: Capabilities
+    harness: type[Harness]
+    url_fixture: str = ""
+
+    def open(self, request: pytest.FixtureRequest) -> Harness:
+        """Return a harness on a new, empty queue."""
+        return self.harness(request.getfixturevalue(self.url_fixture) if self.url_fixture else "")
+
+
+BROKERS: dict[str, Broker] = {
+    "memory": Broker(MemoryQueue.capabilities, MemoryHarness),
+    "valkey9": Broker(RedisQueue.capabilities, RedisHarness, "redis_url"),
+    "redis7": Broker(RedisQueue.capabilities, RedisHarness, "redis7_url"),
+}
+
+
+def able(*needs: str) -> Sequence[str]:
+    """Name the adapters that have all these capabilities."""
+    return [
+        name
+        for name, broker in BROKERS.items()
+        if all(getattr(broker.capabilities, need) for need in needs)
+    ]
