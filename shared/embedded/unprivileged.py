@@ -33,7 +33,7 @@ def privileges(paths: Iterable[Path]) -> list[str]:
 
 def reachable(path: Path) -> bool:
     """Return whether the user such a server runs as can get to a path without a capability."""
-    parents = path.resolve().parents
+    parents = {*path.absolute().parents, *path.resolve().parents}  # on both sides of a link
     return os.geteuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in parents)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from crawler.frontier.port import (
     Visited,
 )
 from crawler.frontier.postgres_redis.frontier import PostgresRedisFrontier
+from crawler.frontier.postgres_redis.statements import statement
 from crawler.url.normalizer import normalize
 from shared.jobs import Delivery
 from shared.postgres.database import PostgresDatabase
@@ -48,6 +49,11 @@ class OpensFrontiers(Protocol):
     """Opens a further frontier on the same truth."""
 
     async def __call__(self, settings: FrontierSettings = SETTINGS) -> Frontier: ...
+
+
+KnowsOrigins = Callable[[Mapping[str, str]], Awaitable[None]]
+"""Makes a frontier know origins and their hosts before any URL of theirs, so that what is kept of
+their robots.txt is there before a quick feeder would have it fetched."""
 
 
 def page(path: str = "/", host: str = "a.test", pack: str = "p", **more: Any) -> Discovered:
@@ -77,17 +83,21 @@ def visited(delivery: Delivery, **outcome: Any) -> Visited:
 class Stage:
     """A frontier on its truth."""
 
-    def __init__(self, frontier: Frontier, database: Database, opener: OpensFrontiers) -> None:
+    def __init__(
+        self, frontier: Frontier, database: Database, opener: OpensFrontiers, know: KnowsOrigins
+    ) -> None:
+        self._know = know
         self.frontier = frontier
         self.database = database
         self.open_another = opener
 
     async def discover(self, *found: Discovered, robots: bool = True, **record: Any) -> int:
         """Discover URLs; let their origins allow everything, unless told not to."""
-        added = await self.frontier.discover(found)
-        for origin in sorted({url.origin for url in found}) if robots else ():
+        origins = {url.origin: url.host for url in found} if robots else {}
+        await self._know(origins)
+        for origin in sorted(origins):
             await self.allow(origin, **record)
-        return added
+        return await self.frontier.discover(found)
 
     async def allow(self, origin: str, **record: Any) -> None:
         """Keep a robots record that allows everything for an hour, or as told."""
@@ -153,7 +163,10 @@ async def memory_stage() -> AsyncIterator[Stage]:
     async def the_same(settings: FrontierSettings = SETTINGS) -> Frontier:
         return frontier
 
-    yield Stage(frontier, MemoryDatabase(), the_same)
+    async def know(origins: Mapping[str, str]) -> None:
+        frontier._host_of.update(origins)
+
+    yield Stage(frontier, MemoryDatabase(), the_same, know)
 
 
 @asynccontextmanager
@@ -172,7 +185,14 @@ async def postgres_redis_stage(database_url: str, redis_url: str) -> AsyncIterat
         feeders.append(asyncio.create_task(frontier.feeder.run(stop)))
         return frontier
 
-    yield Stage(await another(), database, another)
+    async def know(origins: Mapping[str, str]) -> None:
+        names = sorted(origins)
+        hosts = [origins[name] for name in names]
+        async with database.transaction() as tx:
+            await tx.connection.execute(statement("discover_hosts"), sorted(set(hosts)))
+            await tx.connection.execute(statement("discover_origins"), names, hosts)
+
+    yield Stage(await another(), database, another, know)
     stop.set()
     await asyncio.gather(*feeders)
     for frontier in opened:

@@ -21,6 +21,7 @@ import redis
 from shared.embedded import valkey
 from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.server_process import ServerProcess, free_port
+from shared.embedded.unprivileged import reachable
 from shared.embedded.valkey import ValkeyServer
 from shared.errors import DependencyError
 
@@ -209,6 +210,16 @@ def test_postgres_starts_below_a_directory_only_we_may_enter(
     server.start()
     assert "Uid:\t0\t" not in Path(f"/proc/{server.pid}/status").read_text()
     assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_out_of_a_directory_only_we_may_enter_is_not_reachable(
+    new_directory: Callable[[str], Path],
+) -> None:
+    ours, open_to_all = new_directory("ours"), new_directory("open")
+    ours.chmod(0o700)
+    (ours / "link").symlink_to(open_to_all)
+    assert reachable(open_to_all / "postgres")
+    assert reachable(ours / "link" / "postgres") is (os.geteuid() != 0)
 
 
 def test_missing_wheel_says_what_to_do(
