@@ -21,9 +21,11 @@ import pytest
 import redis
 
 from shared.embedded.postgres import wheel_programs
+from tests.faults.disks import FaultImpossibleError, powered_disk
 from tests.services import servers, shared_elasticsearch
 from tests.services.elasticsearch import Elasticsearch
 from tests.services.environment import is_setting
+from tests.services.missing import impossible
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
@@ -93,6 +95,22 @@ def _open_directory(parent: Path, name: str) -> Path:
     made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
     made.chmod(0o711)  # servers that refuse root get through as another user
     return made
+
+
+@pytest.fixture(scope="session")
+def _why_no_disks(new_directory: Callable[[str], Path]) -> str:
+    try:
+        with powered_disk(new_directory("disk"), megabytes=4):
+            return ""
+    except FaultImpossibleError as error:
+        return str(error)
+
+
+@pytest.fixture
+def disks(_why_no_disks: str) -> None:
+    """Nothing, where disks can be made and broken; a test that uses them cannot run elsewhere."""
+    if _why_no_disks:
+        impossible("a disk that breaks", _why_no_disks)
 
 
 # --- Redis -------------------------------------------------------------------------------------

@@ -15,7 +15,15 @@ def required() -> bool:
 
 def missing(what: str, how: str) -> NoReturn:
     """Skip the test, saying what to install; fail it when services are required."""
-    message = f"{what} is not installed: {how}"
+    _cannot_run(f"{what} is not installed: {how}")
+
+
+def impossible(what: str, why: str) -> NoReturn:
+    """Skip the test where the machine cannot have the fault; fail it as `missing` does."""
+    _cannot_run(f"{what} is not possible here: {why}")
+
+
+def _cannot_run(message: str) -> NoReturn:
     if required():
         pytest.fail(f"REQUIRE_SERVICES=1, but {message}", pytrace=False)
     pytest.skip(message)
