@@ -38,9 +38,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     then it takes the place of the one that waits. Empty turns this off."""
     dedup_window_seconds: float = 0.0
     """For so long after this publish, another of the same `dedup_key` is dropped even when this
-    job has run already. 0: only while it waits."""
+    job has run already, and none waits. 0: only while it waits. Once it has been handed out, 0."""
     replace: bool = False
-    """Take the place of the job that waits under the same `dedup_key`, whatever its due time."""
+    """Take the place of the job that waits under the same `dedup_key`, whatever its due time. False
+    once it has been handed out."""
     lane: str = ""
     """Jobs of one lane (a tenant, a host) share the limits that QueueSettings.lane_limits sets."""
     headers: tuple[tuple[str, str], ...] = ()

@@ -41,8 +41,8 @@ class MemoryQueue:
         free_snooze=True,
         priority=True,
         deduplication=True,
-        dedup_window=False,
-        replace=False,
+        dedup_window=True,
+        replace=True,
         lanes=False,
         lease_per_message=True,
         out_of_order_settlement=True,
@@ -203,7 +203,9 @@ class MemoryQueue:
         if entry.crashes >= SUSPECT_CRASHES:
             self._suspect = entry.token
         return Delivery(
-            job=replace(job, key=entry.key, delay_seconds=0.0),
+            job=replace(
+                job, key=entry.key, delay_seconds=0.0, dedup_window_seconds=0.0, replace=False
+            ),
             token=entry.token,
             attempt=entry.attempts + 1,
             crashes=entry.crashes,

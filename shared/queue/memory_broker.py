@@ -65,6 +65,9 @@ class MemoryBroker:
         self.suspects: deque[Entry] = deque()
         self.dead: dict[str, Entry] = {}
         self.dedup: dict[str, str] = {}
+        self.windows: dict[str, float] = {}
+        """Deduplication key -> until when its window drops what is published."""
+        self._windows_kept = 1000
         self.kinds: dict[str, tuple[str, float]] = {}
         """Consumer -> its worker kind, and until when it counts as alive."""
         self.delayed: list[tuple[float, int, Entry]] = []
@@ -75,12 +78,13 @@ class MemoryBroker:
         """Store a job; False when its key, or a twin that would wait no longer, is there."""
         key = job.key or f"{self.incarnation}-{next(self._serial)}"
         ready_at = now + job.delay_seconds
-        if key in self.live or not self._twin_gives_way(job.dedup_key, ready_at):
+        if key in self.live or not self._twin_gives_way(job, ready_at, now):
             return False
         entry = Entry(key=key, job=job, raw=b"", first_seen=now, ready_at=ready_at)
         self.live[key] = entry
         if job.dedup_key:
             self.dedup[job.dedup_key] = key
+            self._open_window(job, now)
         if ready_at > now:
             self.delay(entry, ready_at)
         else:
@@ -114,18 +118,33 @@ class MemoryBroker:
         del self.live[entry.key]
         return False
 
-    def _twin_gives_way(self, dedup_key: str, ready_at: float) -> bool:
-        """Let go of a twin that would wait longer; False when it would not."""
-        twin = self.live.get(self.dedup.get(dedup_key, ""))
+    def _twin_gives_way(self, job: Job, ready_at: float, now: float) -> bool:
+        """Let go of a twin that would wait longer; False when it would not, or in its window."""
+        twin = self.live.get(self.dedup.get(job.dedup_key, ""))
         if twin is None:
-            return True
-        if twin.ready_at <= ready_at:
+            return self.windows.get(job.dedup_key, now) <= now
+        if twin.ready_at <= ready_at and not job.replace:
             return False
         if not twin.crashes:
-            self.delayed = [each for each in self.delayed if each[2] is not twin]
-            heapq.heapify(self.delayed)
-            del self.live[twin.key]
+            self._withdraw(twin)
         return True
+
+    def _open_window(self, job: Job, now: float) -> None:
+        ends = now + job.dedup_window_seconds
+        if ends > self.windows.get(job.dedup_key, now):
+            self.windows[job.dedup_key] = ends
+        if len(self.windows) > 2 * self._windows_kept:
+            self.windows = {twin: end for twin, end in self.windows.items() if end > now}
+            self._windows_kept = max(1000, len(self.windows))
+
+    def _withdraw(self, entry: Entry) -> None:
+        """Take a waiting entry off the queue."""
+        self.delayed = [each for each in self.delayed if each[2] is not entry]
+        heapq.heapify(self.delayed)
+        for line in self.ready.values():
+            if entry in line:
+                line.remove(entry)
+        del self.live[entry.key]
 
     def put(self, entry: Entry, *, in_front: bool) -> None:
         """Make an entry ready."""

@@ -1,4 +1,4 @@
-"""Runs a Lua script that lies in a file beside its adapter."""
+"""Runs a Lua script that lies in files beside its adapter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ Argument = str | bytes | int | float
 class Script:
     """A script, called by its hash; a server that forgot it in a restart is sent the text."""
 
-    def __init__(self, package: str, name: str) -> None:
-        """Read `name` (with its .lua) from a package. Raises FileNotFoundError."""
-        self._text = files(package).joinpath(name).read_text(encoding="utf-8")
+    def __init__(self, package: str, *names: str) -> None:
+        """Read `names` (with their .lua) from a package, as one text in this order.
+
+        What an earlier file declares, a later one may use. Raises FileNotFoundError.
+        """
+        parts = [files(package).joinpath(name).read_text(encoding="utf-8") for name in names]
+        self._text = "\n".join(parts)
         self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(

@@ -1,16 +1,30 @@
 -- Counts what waits where, in constant time.
 --
--- KEYS  inbox, intake, delayed, leases, dead, jobs, suspects, ready:0, ready:1, ready:2
+-- KEYS  inbox, intake, delayed, leases, dead, jobs, suspects, ready:0, ready:1, ready:2, prefix
 -- Answer: inbox, ready, delayed, leased, dead, milliseconds since the job at the head of any
 --         ready list became ready (-1: none is ready)
+-- After prelude.lua and waiting.lua.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ready, oldest = 0, -1
+local SLICE = 100
+local void = tonumber(redis.call('HGET', VOID, '') or 0)
+local ready, oldest = -void, -1
+
+-- What is worth nothing at the head of a list goes, so that the head is a job.
+local function head_of(list)
+  for _ = 1, SLICE do
+    local members = void > 0 and redis.call('RPOP', list, SLICE)
+    if not members then break end
+    local left = living(members)
+    void, ready = void - (#members - #left), ready + #members - #left
+    for i = #left, 1, -1 do redis.call('RPUSH', list, left[i]) end
+    if #left > 0 then return left[1] end
+  end
+  return redis.call('LINDEX', list, -1)
+end
 
 for i = 7, 10 do
+  local head = head_of(KEYS[i])
   ready = ready + redis.call('LLEN', KEYS[i])
-  local head = redis.call('LINDEX', KEYS[i], -1)
   local job = head and redis.call('HGET', KEYS[6], string.match(head, '^(.*):%d+:%d+:%d+$'))
   if job then oldest = math.max(oldest, now - string.sub(job, 16, 28)) end
 end

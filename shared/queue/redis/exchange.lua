@@ -11,6 +11,7 @@
 --       (retry, snooze, back, dead), token, milliseconds or reason
 -- Answer: now, next due in ms (-1: nothing known), number refused, refused tokens,
 --         then for each delivery: token, stored job
+-- After prelude.lua and waiting.lua.
 
 local inbox, intake, wake, jobs, leases, delayed = unpack(KEYS, 1, 6)
 local ready = {KEYS[7], KEYS[8], KEYS[9]}
@@ -22,11 +23,10 @@ local finished = cmsgpack.unpack(ARGV[10])
 local SUSPECT = 2 -- expired leases that make a job one
 local SLICE = 1000 -- Lua cannot unpack much more at once
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local refused, tokens, stored = {}, {}, {}
 local done, is_done = {}, {} -- finished tokens that were held: as a list, and as a set
 local suspects_moved = false
+local void_exist = redis.call('EXISTS', VOID) == 1
 
 local function in_slices(command, key, list)
   for from = 1, #list, SLICE do
@@ -164,10 +164,7 @@ local function hand_out(token, job)
   stored[#stored + 1] = job
 end
 
-local function claim(list, count)
-  if count <= 0 then return end
-  local members = redis.call('RPOP', list, count)
-  if not members then return end
+local function deliver(members)
   local keys, next_tokens = {}, {}
   for i = 1, #members do
     local key, epoch, counts = string.match(members[i], '^(.*):(%d+)(:%d+:%d+)$')
@@ -179,6 +176,16 @@ local function claim(list, count)
       let_go(members[i], found[i])
       hand_out(next_tokens[i], found[i])
     end
+  end
+end
+
+local function claim(list, count)
+  local most = #tokens + count
+  for _ = 1, void_exist and bound or 1 do
+    local members = most > #tokens and redis.call('RPOP', list, most - #tokens)
+    if not members then return end
+    if void_exist then members = living(members) end
+    deliver(members)
   end
 end
 

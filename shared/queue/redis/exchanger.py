@@ -26,7 +26,7 @@ MOST_PER_CALL = 1000
 """Jobs one call hands out, and jobs that one call brings back after a delay or a crash."""
 ANSWER_KEPT_SECONDS = 3600
 
-_script = Script("shared.queue.redis", "exchange.lua")
+_script = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "exchange.lua")
 
 
 class _Call(msgspec.Struct):
@@ -57,7 +57,7 @@ class Exchanger:
         self._keys = [
             keys.inbox, keys.intake, keys.wake, keys.jobs, keys.leases, keys.delayed, *keys.ready,
             keys.suspects, keys.dedup, keys.dead, keys.dead_records, keys.alive, keys.serial,
-            keys.answer(self.consumer),
+            keys.answer(self.consumer), keys.prefix,
         ]  # fmt: skip
         self._settings = settings
         self._decoder = decoder

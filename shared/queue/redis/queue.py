@@ -22,7 +22,7 @@ from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth,
 from shared.queue.redis.exchanger import Exchanger, alive_ms
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.lease_keeper import redis_lease_keeper
-from shared.queue.redis.stored_job import encode_body
+from shared.queue.redis.stored_job import LONGEST_NAME, encode_body, encode_options
 from shared.queue.redis.wake_up import WakeUp
 from shared.redis.client import address_of, connect
 from shared.redis.faults import translated
@@ -36,11 +36,12 @@ IDLE_LOOK_SECONDS = 1.0
 GOODBYE_SECONDS = 1.0
 """How long a server may take to hear that a consumer leaves; it would find out by itself."""
 MOST_PER_PUBLISH = 1000
-LONGEST_DEDUP_KEY = 0xFFFF
 
-_publish = Script("shared.queue.redis", "publish.lua")
+_publish = Script(
+    "shared.queue.redis", "prelude.lua", "waiting.lua", "publish_jobs.lua", "publish.lua"
+)
 _register = Script("shared.queue.redis", "register.lua")
-_depth = Script("shared.queue.redis", "depth.lua")
+_depth = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "depth.lua")
 
 
 class RedisQueue:
@@ -53,8 +54,8 @@ class RedisQueue:
         free_snooze=True,
         priority=True,
         deduplication=True,
-        dedup_window=False,
-        replace=False,
+        dedup_window=True,
+        replace=True,
         lanes=False,
         lease_per_message=True,
         out_of_order_settlement=True,
@@ -103,7 +104,7 @@ class RedisQueue:
         self._exchanger = exchanger
 
     async def publish(self, jobs: Sequence[Job]) -> Published:
-        """See Queue.publish. Raises ValueError for a deduplication key over 65,535 bytes."""
+        """See Queue.publish. Raises ValueError for a name over 65,535 bytes."""
         accepted = duplicates = 0
         for at in range(0, len(jobs), MOST_PER_PUBLISH):
             arguments: list[Argument] = []
@@ -113,7 +114,7 @@ class RedisQueue:
             with translated(self._address):
                 stored = await _publish.run(
                     self._client,
-                    [keys.jobs, keys.delayed, keys.dedup, keys.wake, *keys.ready],
+                    [keys.jobs, keys.delayed, keys.dedup, keys.wake, *keys.ready, keys.prefix],
                     arguments,
                 )
             accepted += stored[0]
@@ -145,7 +146,7 @@ class RedisQueue:
         keys = self._keys
         names = [
             keys.inbox, keys.intake, keys.delayed, keys.leases, keys.dead, keys.jobs,
-            keys.suspects, *keys.ready,
+            keys.suspects, *keys.ready, keys.prefix,
         ]  # fmt: skip
         with translated(self._address):
             inbox, ready, delayed, leased, dead, age = await _depth.run(self._client, names, [])
@@ -178,11 +179,11 @@ class RedisQueue:
 
     def _published_form(self, job: Job) -> tuple[Argument, ...]:
         dedup = job.dedup_key.encode()
-        if len(dedup) > LONGEST_DEDUP_KEY:
-            raise ValueError(f"a deduplication key has at most {LONGEST_DEDUP_KEY} bytes")
+        if len(dedup) > LONGEST_NAME or len(job.lane.encode()) > LONGEST_NAME:
+            raise ValueError(f"deduplication keys and lanes have at most {LONGEST_NAME} bytes")
         delay_ms = max(0, round(job.delay_seconds * 1000))
         key = job.key or next(self._own_keys)
-        return key, delay_ms, int(job.priority), dedup, encode_body(job)
+        return key, delay_ms, encode_options(job), dedup, encode_body(job)
 
     async def _register(self, consumer: str, kind: str, job_types: Sequence[str]) -> None:
         with translated(self._address):

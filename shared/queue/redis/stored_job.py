@@ -1,8 +1,10 @@
 """The form in which jobs and dead letters lie in Redis, shared with the scripts beside this file.
 
 A stored job is a header of 32 bytes, the deduplication key, and the body. The header: kind (`j`
-a job of `publish`, `r` a raw message of the inbox), priority, first seen (13 digits, milliseconds),
-ready at (the same), length of the deduplication key (4 hex digits).
+a job of `publish`, `r` a raw message of the inbox, `x` a job with a lane or a result to keep),
+priority, first seen (13 digits, milliseconds), ready at (the same), length of the deduplication key
+(4 hex digits). In the kind `x` the lane (length in 4 hex digits, name) and the milliseconds to keep
+the result (13 digits) come before the body.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from shared.queue.administration import DeadLetterRecord
 from shared.queue.port import InboxDecoder
 
 HEADER_BYTES = 32
+LONGEST_NAME = 0xFFFF
+"""Bytes of a deduplication key, and of a lane."""
 _RAW = ord("r")
+_EXTENDED = ord("x")
 _PRIORITIES = {ord(str(int(priority))): priority for priority in Priority}
 
 
@@ -22,6 +27,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
     type: str
     payload: bytes
     id: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 _body = msgspec.msgpack.Decoder(_Body)
@@ -29,8 +35,19 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_body(job: Job) -> bytes:
-    """Return what `publish.lua` stores behind the header and the deduplication key."""
+    """Return what comes last in a stored job."""
+    if job.headers:
+        return _encoder.encode((job.type, job.payload, job.id, job.headers))
     return _encoder.encode((job.type, job.payload, job.id))
+
+
+def encode_options(job: Job) -> str | bytes:
+    """Return the priority, and behind it what only some jobs ask for; see publish_jobs.lua."""
+    priority = str(int(job.priority))
+    window, keep = _milliseconds(job.dedup_window_seconds), _milliseconds(job.keep_result_seconds)
+    if not (window or job.replace or job.lane or keep):
+        return priority
+    return priority.encode() + _encoder.encode((window, job.replace, job.lane, keep))
 
 
 def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
@@ -38,6 +55,12 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
     if stored[0] == _RAW:
         return msgspec.structs.replace(decoder(stored[HEADER_BYTES:]), key=key)
     start = HEADER_BYTES + int(stored[28:32], 16)
+    dedup_key = stored[HEADER_BYTES:start].decode() if start > HEADER_BYTES else ""
+    lane, keep = "", 0.0
+    if stored[0] == _EXTENDED:
+        end = start + 4 + int(stored[start : start + 4], 16)
+        lane, keep = stored[start + 4 : end].decode(), int(stored[end : end + 13]) / 1000.0
+        start = end + 13
     body = _body.decode(memoryview(stored)[start:])
     return Job(
         type=body.type,
@@ -45,7 +68,10 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
         id=body.id,
         key=key,
         priority=_PRIORITIES[stored[1]],
-        dedup_key=stored[HEADER_BYTES:start].decode() if start > HEADER_BYTES else "",
+        dedup_key=dedup_key,
+        lane=lane,
+        headers=body.headers,
+        keep_result_seconds=keep,
     )
 
 
@@ -72,3 +98,7 @@ def decode_dead_letter(key: str, record: bytes, decoder: InboxDecoder) -> DeadLe
         job=job,
         raw=stored[HEADER_BYTES:] if stored[0] == _RAW else b"",
     )
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

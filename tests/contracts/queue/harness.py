@@ -73,6 +73,10 @@ class Harness(ABC):
     async def ripen(self) -> None:
         """Let the time of every delayed job come."""
 
+    async def end_windows(self) -> None:
+        """Let every deduplication window end; needs `dedup_window`."""
+        raise NotImplementedError
+
 
 class MemoryHarness(Harness):
     """The adapter in memory."""
@@ -97,6 +101,9 @@ class MemoryHarness(Harness):
 
     async def ripen(self) -> None:
         self.broker.delayed[:] = [(0.0, serial, each) for _, serial, each in self.broker.delayed]
+
+    async def end_windows(self) -> None:
+        self.broker.windows.update(dict.fromkeys(self.broker.windows, 0.0))
 
 
 class RedisHarness(Harness):
@@ -125,6 +132,9 @@ class RedisHarness(Harness):
     async def ripen(self) -> None:
         await self._into_the_past(self.keys.delayed)
 
+    async def end_windows(self) -> None:
+        await self._into_the_past(f"{self.keys.prefix}windows")
+
     async def _into_the_past(self, sorted_set: str) -> None:
         members = await self.client.zrange(sorted_set, 0, -1)
         if members:
@@ -138,6 +148,10 @@ def job(
     priority: Priority = Priority.NORMAL,
     delay: float = 0.0,
     dedup: str = "",
+    window: float = 0.0,
+    replace: bool = False,
+    lane: str = "",
+    keep: float = 0.0,
 ) -> Job:
     """Return a job, by default with a key of its own."""
     return Job(
@@ -147,6 +161,10 @@ def job(
         priority=priority,
         delay_seconds=delay,
         dedup_key=dedup,
+        dedup_window_seconds=window,
+        replace=replace,
+        lane=lane,
+        keep_result_seconds=keep,
     )
 
 

@@ -47,7 +47,8 @@ class Model:
         twin = self.jobs.get(self.covered.get(job.dedup_key, ""))
         if twin is None:
             return True
-        if twin.place != "delayed" or job.delay_seconds:  # all delays are equally long
+        later = twin.place == "delayed" and not job.delay_seconds  # all delays are equally long
+        if not later and not job.replace:
             return False
         if not twin.crashes:
             del self.jobs[twin.job.key]

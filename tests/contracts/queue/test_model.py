@@ -39,6 +39,7 @@ JOBS = st.builds(
     priority=st.sampled_from(Priority),
     delay_seconds=st.sampled_from([0.0, 0.0, 3600.0]),
     dedup_key=st.sampled_from(["", "", "doc-1", "doc-2"]),
+    replace=st.booleans(),
 )
 
 
@@ -113,7 +114,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(answer.deliveries) == min(want, self.model.claimable(consumer))
         for delivery in answer.deliveries:
             known = self.model.claimed(consumer, delivery.job, delivery.token)
-            assert delivery.job == replace(known.job, delay_seconds=0.0)
+            assert delivery.job == replace(known.job, delay_seconds=0.0, replace=False)
             assert (delivery.attempt, delivery.crashes) == (known.attempt, known.crashes)
             self.deliveries.append(delivery)
 

@@ -28,6 +28,14 @@ async def test_a_job_arrives_as_it_was_published(queue: Queue) -> None:
     assert 0 <= delivery.age_seconds < 30
 
 
+async def test_headers_travel_with_the_job(queue: Queue, harness: Harness) -> None:
+    sent = Job(type="job", key="a", headers=(("traceparent", "00-ab-cd-01"), ("tenant", "Ä")))
+    await queue.publish([sent])
+    await settle(queue, await claim_one(queue), Retry("again", after=harness.later))
+    await harness.ripen()
+    assert (await claim_one(queue)).job.headers == sent.headers
+
+
 async def test_a_payload_need_not_be_text(queue: Queue) -> None:
     await queue.publish([job(payload=bytes(range(256)) * 100)])
     assert (await claim_one(queue)).job.payload == bytes(range(256)) * 100
