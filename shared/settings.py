@@ -17,6 +17,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         10
     )
     processes: Annotated[int, setting("How many processes to fork.", ge=1, le=256)] = 1
+    max_memory_mb: Annotated[
+        int,
+        setting(
+            "A process that has grown past this drains and is replaced; 0 sets no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
     grace_seconds: Annotated[
         float, setting("How long running jobs may finish after SIGTERM.", ge=0, le=3600)
     ] = 25.0

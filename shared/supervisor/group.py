@@ -1,10 +1,14 @@
-"""A supervised group of worker processes behind one metrics and health port."""
+"""The supervisor of a group: watches its processes, one port for all of them.
+
+A process that ends is replaced after a pause that grows. SIGHUP replaces them all, one after the
+other, each by a successor that is ready before the old one drains; so does a process that has
+grown past `max_memory_mb`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
+import signal
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -14,28 +18,19 @@ from shared.observability.metrics import MetricsTable
 from shared.settings import WorkerSettings
 from shared.supervisor.fork_server import Child, ForkServer
 from shared.supervisor.heartbeat import ProcessMetrics
-from shared.supervisor.member_channel import READY, STOP, ask_member
+from shared.supervisor.member_channel import ask_member
 from shared.supervisor.routes import metrics_routes
+from shared.supervisor.seat import Seat, rows_of
 from shared.supervisor.signals import stop_on_signals
 
 log = get_logger(__name__)
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0
-"""A process that ran for so long may be restarted without a longer pause."""
 SPARE_SECONDS = 20.0
 """What a process may take beyond its grace time before it is killed."""
 UNUSABLE = frozenset({2, 3, 4})
 """Exit codes of a worker whose settings or servers are wrong: see shared/errors.py."""
 ASK_SECONDS = 70.0
-
-
-def pause_before_restart(last: float, ran_seconds: float) -> float:
-    """Return how long to wait: twice the last pause within bounds, afresh after a steady run."""
-    if ran_seconds > STEADY_SECONDS:
-        return FIRST_PAUSE_SECONDS
-    return min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, last * 2))
+MEMORY_LOOK_SECONDS = 1.0
 
 
 class Group:
@@ -51,86 +46,77 @@ class Group:
         self._settings = settings
         self._table = table
         self._metrics = metrics
-        self._fork_server = fork_server
-        self._children: dict[int, Child] = {}
-        self._ready: set[int] = set()
         self._was_ready = False
         self._code = 0
         self._stop = asyncio.Event()
+        self._rolling: asyncio.Task[None] | None = None
+        self._seats = [
+            Seat(
+                index,
+                rows_of(index, settings.processes),
+                fork_server,
+                table,
+                metrics.restarts.cell(),
+                self._stop,
+                self._seat_ready,
+                allowed_seconds=settings.grace_seconds + SPARE_SECONDS,
+            )
+            for index in range(settings.processes)
+        ]
 
-    async def run(self, targets: Sequence[str]) -> int:
+    async def run(self) -> int:
         """Run until a signal comes or the group is of no use; return the exit code.
 
         A process that ends because its settings or servers are wrong, before any was ready,
         ends the group with its code; later it is restarted like one that crashed.
         """
         stop_on_signals(self._stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._roll)
         routes = metrics_routes(self._table, self._metrics) | self._routes()
         server = HealthServer(routes)
         await server.listen(self._settings.metrics_host, self._settings.metrics_port)
         log.info("listening", host=self._settings.metrics_host, port=server.port)
+        limit = self._settings.max_memory_mb << 20
+        limiting = asyncio.create_task(self._limit_memory(limit)) if limit else None
         try:
             async with asyncio.TaskGroup() as members:
-                for index, target in enumerate(targets):
-                    members.create_task(self._keep_running(index, target))
+                for seat in self._seats:
+                    members.create_task(self._keep(seat))
         finally:
+            for task in filter(None, (limiting, self._rolling)):
+                task.cancel()
             server.close()
         return self._code
 
-    async def _keep_running(self, index: int, target: str) -> None:
-        restarts = self._metrics.restarts.cell()
-        pause = 0.0
-        while not self._stop.is_set():
-            started = time.monotonic()
-            status = await self._run_once(index, target)
-            if self._stop.is_set() or self._is_hopeless(status):
-                self._code = self._code or (status if status >= 0 else 1)
-                self._stop.set()
-                return
-            restarts.add()
-            pause = pause_before_restart(pause, time.monotonic() - started)
-            log.warning("process_ended", index=index, status=status, restart_in=pause)
-            await self._sleep(pause)
-
-    async def _run_once(self, index: int, target: str) -> int:
-        child = await self._fork_server.spawn(target, can_fork=True)
-        log.info("process_started", index=index, pid=child.pid)
-        self._children[index] = child
-        listening = asyncio.create_task(self._listen(index, child))
-        stopping = asyncio.create_task(self._stop_child(child))
-        try:
-            return await child.exited()
-        finally:
-            del self._children[index]
-            self._ready.discard(index)
-            for task in (listening, stopping):
-                task.cancel()
-            await asyncio.gather(listening, stopping, return_exceptions=True)
-            child.channel.close()
-            self._table.fold(index)
-
-    async def _listen(self, index: int, child: Child) -> None:
-        loop = asyncio.get_running_loop()
-        if await loop.sock_recv(child.channel, 1) == READY:
-            self._ready.add(index)
-            if not self._was_ready and len(self._ready) == self._settings.processes:
-                self._was_ready = True
-                log.info("group_ready", processes=self._settings.processes)
-
-    async def _stop_child(self, child: Child) -> None:
-        await self._stop.wait()
-        await asyncio.get_running_loop().sock_sendall(child.channel, STOP)
-        await asyncio.sleep(self._settings.grace_seconds + SPARE_SECONDS)
-        log.warning("process_killed", pid=child.pid)
-        child.kill()
+    async def _keep(self, seat: Seat) -> None:
+        status = await seat.keep(self._is_hopeless)
+        self._code = self._code or (status if status >= 0 else 1)
+        self._stop.set()
 
     def _is_hopeless(self, status: int) -> bool:
         return not self._was_ready and status in UNUSABLE
 
-    async def _sleep(self, seconds: float) -> None:
-        stopping = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait({stopping}, timeout=seconds)
-        stopping.cancel()
+    def _roll(self) -> None:
+        """Change every process, one after the other; a signal during a change changes nothing."""
+        if self._rolling is None or self._rolling.done():
+            self._rolling = asyncio.create_task(self._change_all())
+
+    async def _change_all(self) -> None:
+        log.info("restarting", reason="SIGHUP", processes=len(self._seats))
+        changed = [await seat.change("SIGHUP") for seat in self._seats]
+        log.info("restarted", processes=sum(changed))
+
+    def _seat_ready(self) -> None:
+        if not self._was_ready and all(seat.ready for seat in self._seats):
+            self._was_ready = True
+            log.info("group_ready", processes=len(self._seats))
+
+    async def _limit_memory(self, limit_bytes: int) -> None:
+        while True:
+            for seat in self._seats:
+                if seat.occupant and seat.occupant.memory_bytes() > limit_bytes:
+                    await seat.change("memory")
+            await asyncio.sleep(MEMORY_LOOK_SECONDS)
 
     def _routes(self) -> dict[str, Route]:
         return {
@@ -140,9 +126,9 @@ class Group:
         }
 
     async def _are_ready(self, query: Query) -> Response:
-        missing = set(range(self._settings.processes)) - self._ready
+        missing = [str(seat.index) for seat in self._seats if not seat.ready]
         if missing:
-            text = f"not ready: process {', '.join(map(str, sorted(missing)))}\n"
+            text = f"not ready: process {', '.join(missing)}\n"
             return Response(text.encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return await self._ask_all("/health/ready")
 
@@ -153,7 +139,7 @@ class Group:
         return route
 
     async def _ask_all(self, target: str) -> Response:
-        children = sorted(self._children.items())
+        children = [(seat.index, seat.occupant.child) for seat in self._seats if seat.occupant]
         answers = await asyncio.gather(*(_ask(child, target) for _, child in children))
         worst = max((status for status, _ in answers), default=503)
         parts = [

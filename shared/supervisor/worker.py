@@ -42,21 +42,24 @@ def run_worker(
     `preload` names modules that helper processes need; the fork server imports them once.
 
     SIGTERM or SIGINT: stop claiming, drain up to `settings.grace_seconds`, return 0. A second
-    signal ends the process at once. Errors of the suite are logged and return their exit code.
+    signal ends the process at once. SIGHUP: each process of a group is replaced by a fresh fork,
+    one after the other; a worker of one process drains and returns 0. Errors of the suite are
+    logged and return their exit code.
     """
     _configure_logs(kind, settings, 0)
     metrics = ProcessMetrics(table)
-    table.seal(settings.processes)
     worker = _Worker(kind, settings, table, metrics, build)
-    if settings.processes == 1:
+    if settings.processes == 1 and not settings.max_memory_mb:
+        table.seal(1)
         fork_server = ForkServer.start(preload=preload)
         return run_to_exit_code(worker.run_alone(fork_server))
 
     from shared.supervisor.group import Group
 
-    targets = {_name(i): worker.member(i) for i in range(settings.processes)}
-    fork_server = ForkServer.start(targets, preload=preload)
-    return run_to_exit_code(Group(settings, table, metrics, fork_server).run(list(targets)))
+    members = worker.members()
+    table.seal(len(members))
+    fork_server = ForkServer.start(members, preload=preload)
+    return run_to_exit_code(Group(settings, table, metrics, fork_server).run())
 
 
 def run_to_exit_code(main: Coroutine[Any, Any, int]) -> int:
@@ -89,6 +92,8 @@ class _Worker:
         """Run in this process, with a port of its own."""
         stop = asyncio.Event()
         stop_on_signals(stop)
+        # Alone there is nobody to go on meanwhile: it drains, and whoever runs it starts it again.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)
         self._table.bind(0)
         process = self._process(0, fork_server)
         routes = metrics_routes(self._table, self._metrics) | process.routes()
@@ -102,11 +107,20 @@ class _Worker:
             beating.cancel()
             server.close()
 
-    def member(self, index: int) -> Member:
-        """Return what process `index` of a group does; it is called right after the fork."""
-        return Member(self, index)
+    def members(self) -> dict[str, Member]:
+        """Return what the processes of a group do, by row; called right after the fork."""
+        from shared.supervisor.seat import rows_of, target_of
 
-    async def run_in_group(self, index: int, channel: socket.socket, server: ForkServer) -> int:
+        count = self._settings.processes
+        return {
+            target_of(row): Member(self, index, row)
+            for index in range(count)
+            for row in rows_of(index, count)
+        }
+
+    async def run_in_group(
+        self, index: int, row: int, channel: socket.socket, server: ForkServer
+    ) -> int:
         """Run under a supervisor, which speaks through `channel`."""
         from shared.supervisor.member_channel import MemberChannel
 
@@ -116,7 +130,7 @@ class _Worker:
             # Init systems signal a whole group; only the supervisor counts signals.
             loop.add_signal_handler(number, stop.set)
         _configure_logs(self._kind, self._settings, index)
-        self._table.bind(index)
+        self._table.bind(row)
         process = self._process(index, server)
         supervisor = MemberChannel(channel, HealthServer(process.routes()), stop)
         beating = asyncio.create_task(self._metrics.run())
@@ -141,13 +155,16 @@ class _Worker:
 class Member:
     """A target of the fork server: one process of a group."""
 
-    def __init__(self, worker: _Worker, index: int) -> None:
+    def __init__(self, worker: _Worker, index: int, row: int) -> None:
         self._worker = worker
         self._index = index
+        self._row = row
 
     def __call__(self, channel: socket.socket, fork_server: ForkServer) -> int:
         """Run the worker process; called in the new process."""
-        return run_to_exit_code(self._worker.run_in_group(self._index, channel, fork_server))
+        return run_to_exit_code(
+            self._worker.run_in_group(self._index, self._row, channel, fork_server)
+        )
 
 
 def _configure_logs(kind: str, settings: WorkerSettings, index: int) -> None:
@@ -158,7 +175,3 @@ def _configure_logs(kind: str, settings: WorkerSettings, index: int) -> None:
 
 def _worker_id(index: int) -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{index}"
-
-
-def _name(index: int) -> str:
-    return f"worker-{index}"

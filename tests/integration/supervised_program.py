@@ -39,10 +39,12 @@ class NapProcessor:
 
     def __init__(self, index: int) -> None:
         self._index = index
+        self._leak: list[bytearray] = []
 
     async def process(self, execution: Execution[Nap]) -> Done:
         nap = execution.payload
         _write(f"started {nap.name} {self._index} {os.getpid()}")
+        self._leak += [bytearray(int(os.environ.get("LEAK_MB", "0")) << 20)]
         await asyncio.sleep(nap.seconds)
         _write(f"ended {nap.name} {self._index} {os.getpid()}")
         return Done()

@@ -208,6 +208,61 @@ def test_a_process_that_is_asked_to_leave_drains_and_is_replaced(start: Start) -
     assert worker.process.poll() is None
 
 
+def test_sighup_replaces_every_process_and_there_are_never_fewer(start: Start) -> None:
+    worker = start(PROCESSES="2", NAPS="0 1")
+    before = {int(line[2]) for line in worker.wait_for("built", 2)}
+    worker.wait_for("started", 4)
+    worker.wait_ready()
+    worker.process.send_signal(signal.SIGHUP)
+    while len(worker.lines("closed")) < 2:
+        assert worker.get("/health/ready")[0] == 200, "one that is ready is always there"
+    worker.wait_for("ended", 8)
+    lines = [line[0] for line in map(str.split, worker.ledger.read_text().splitlines())]
+    for closed in (1, 2):
+        assert lines[: _nth(lines, "closed", closed)].count("built") >= 2 + closed
+    until(lambda: worker.metric(PROCESSED) == 8, "the naps of old and new are counted")
+    assert worker.metric("worker_slots") == 20
+    assert worker.metric("worker_process_restarts_total") == 0
+    assert not before & worker.pids()
+    worker.process.terminate()
+    assert worker.ends_with() == 0, worker.said()
+
+
+def _nth(lines: list[str], word: str, number: int) -> int:
+    return [at for at, line in enumerate(lines) if line == word][number - 1]
+
+
+def test_a_successor_that_cannot_start_changes_nothing(start: Start) -> None:
+    worker = start(PROCESSES="2")
+    worker.wait_ready()
+    before = {int(line[2]) for line in worker.lines("built")}
+    Path(f"{worker.ledger}.broken").touch()
+    worker.process.send_signal(signal.SIGHUP)
+    until(lambda: worker.said().count('"process_not_changed"') == 2, "both stay")
+    assert before <= worker.pids()
+    assert worker.get("/health/ready")[0] == 200
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_process_that_needs_too_much_memory_drains_and_is_replaced(
+    start: Start, processes: int
+) -> None:
+    worker = start(PROCESSES=str(processes), NAPS="2", LEAK_MB="200", MAX_MEMORY_MB="150")
+    leaking = {int(line[3]) for line in worker.wait_for("started", processes)}
+    worker.wait_for("closed", processes)
+    ended = {int(line[3]) for line in worker.lines("ended")}
+    assert leaking <= ended, "they finished what they had begun"
+    assert worker.process.poll() is None
+
+
+def test_sighup_stops_a_worker_of_one_process(start: Start) -> None:
+    worker = start(NAPS="1")
+    worker.wait_for("started", 1)
+    worker.process.send_signal(signal.SIGHUP)
+    assert worker.ends_with() == 0, worker.said()
+    assert len(worker.lines("ended")) == 1
+
+
 def test_a_signal_to_every_process_counts_once(start: Start) -> None:
     worker = start(PROCESSES="2", NAPS="1")
     worker.wait_for("started", 2)

@@ -7,9 +7,9 @@ import time
 from http import HTTPStatus
 
 from shared.observability.metrics import MetricsTable
-from shared.supervisor.group import pause_before_restart
 from shared.supervisor.heartbeat import STUCK_SECONDS, ProcessMetrics
 from shared.supervisor.routes import metrics_routes
+from shared.supervisor.seat import pause_before_restart
 
 
 def test_pauses_before_restarts_double_within_bounds() -> None:
