@@ -223,7 +223,7 @@ async def _open_frontier(
 def _inbox(settings: CrawlerSettings) -> Queue:
     return create_queue(
         QueueSettings(name=settings.seeds_key, lease_seconds=settings.lease_seconds),
-        settings.redis(),
+        settings.broker(),
         allow_eviction=settings.allow_eviction,
         decoder=decode_seed,
     )

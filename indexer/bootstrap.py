@@ -58,7 +58,7 @@ def queue_of(settings: IndexerSettings) -> Queue:
     """Return the queue of document jobs, not opened."""
     return create_queue(
         QueueSettings(name=settings.queue_key, lease_seconds=settings.lease_seconds),
-        settings.redis(),
+        settings.broker(),
         allow_eviction=settings.allow_eviction,
     )
 

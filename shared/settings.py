@@ -46,6 +46,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Annotated[
         int, setting("Port for /metrics and /health; 0 picks a free one.", ge=0, le=65_535)
     ] = 0
+    queue_url: Annotated[
+        str,
+        setting(
+            "Broker of the job queues, by the scheme of its URL; default: the Redis of REDIS_URL.",
+            secret=True,
+        ),
+    ] = ""
     redis_url: Annotated[
         str, setting("redis:// or rediss:// URL; wins over REDIS_ADDR.", secret=True)
     ] = ""
@@ -65,3 +72,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             return self.redis_url
         password = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
         return f"redis://{password}{self.redis_addr}/0"
+
+    def broker(self) -> str:
+        """Return the URL of the job queues' broker: QUEUE_URL, or else Redis."""
+        return self.queue_url or self.redis()

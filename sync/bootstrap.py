@@ -10,10 +10,8 @@ from shared.documents.factory import open_documents
 from shared.errors import ConfigError
 from shared.observability.metrics import MetricsTable
 from shared.postgres.database import PostgresDatabase
-from shared.queue.factory import create_queue
+from shared.queue.factory import check_broker, create_queue
 from shared.queue.port import QueueSettings
-from shared.redis.client import connect
-from shared.redis.server import check_server, incarnation
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
 from sync.metrics import SyncMetrics
 from sync.outbox_watch import OutboxWatch
@@ -68,26 +66,24 @@ async def _build(settings: SyncSettings, metrics: SyncMetrics, _: ProcessContext
         replay_window_seconds=settings.replay_window_seconds,
         publish_seconds=settings.publish_seconds,
     )
-    redis = connect(settings.redis())
     queue = create_queue(
         QueueSettings(name=settings.queue_key, lease_seconds=settings.lease_seconds),
-        settings.redis(),
+        settings.broker(),
         allow_eviction=settings.allow_eviction,
     )
 
     async def identify() -> QueueIdentity:
-        return QueueIdentity(settings.queue_key, await incarnation(redis))
+        return QueueIdentity(settings.queue_key, await queue.incarnation())
 
     async def close() -> None:
         await source.close()
         await queue.close()
-        await redis.aclose()
         await database.close()
 
     try:
         await database.open()
         store = await open_documents(database)
-        await check_server(redis, allow_eviction=settings.allow_eviction)
+        await check_broker(settings.broker(), allow_eviction=settings.allow_eviction)
     except BaseException:
         await close()
         raise

@@ -26,7 +26,7 @@ async def open_observer(
     environ = {**os.environ, **environment}
     settings = load(IndexerSettings, flags={}, environ=environ).settings
     connection = await PostgresDatabase(settings.database_url).dedicated_connection()
-    queue = create_queue(QueueSettings(name=settings.queue_key), settings.redis())
+    queue = create_queue(QueueSettings(name=settings.queue_key), settings.broker())
     index = create_index(settings, on_bulk=_unwatched)
     try:
         await index.open()
@@ -41,7 +41,7 @@ async def open_observer(
 async def open_queue_admin(name: str) -> AsyncIterator[QueueAdmin]:
     """Reach a queue on the Redis of the environment. Raises ConfigError for an impossible name."""
     settings = load(WorkerSettings, flags={}, environ=os.environ).settings
-    admin = create_queue_admin(QueueSettings(name=name), settings.redis())
+    admin = create_queue_admin(QueueSettings(name=name), settings.broker())
     try:
         yield admin
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, Queue, QueueSettings
@@ -51,6 +51,26 @@ def create_queue_admin(
 
         return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
     raise _unknown(scheme)
+
+
+async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
+    """Look whether a producer may trust this broker; consumers look when they open a queue.
+
+    Raises DependencyError when Redis is missing or may drop jobs, unless `allow_eviction`. Other
+    brokers refuse a publish that they cannot keep.
+    """
+    if urlsplit(url).scheme not in _REDIS:
+        return
+    from shared.redis.client import connect
+    from shared.redis.server import check_server
+
+    client = connect(url)
+    try:
+        await check_server(client, allow_eviction=allow_eviction)
+    except ConnectionLostError as error:
+        raise DependencyError(str(error)) from error
+    finally:
+        await client.aclose()
 
 
 def _unknown(scheme: str) -> ConfigError:

@@ -21,18 +21,22 @@ class IndexJobs:
     def __init__(self, queue: Queue, metrics: SyncMetrics) -> None:
         self._queue = queue
         self._metrics = metrics
+        self._folds = queue.capabilities.deduplication
 
     async def publish(self, keys: Sequence[DocumentKey]) -> None:
-        """Publish a job for each key; a document whose job still waits gets no second one."""
-        published = await self._queue.publish([_job(key) for key in keys])
+        """Publish a job for each key.
+
+        A document whose job still waits gets no second one, where the broker can tell.
+        """
+        published = await self._queue.publish([_job(key, folds=self._folds) for key in keys])
         self._metrics.accepted.add(published.accepted)
         self._metrics.folded.add(published.duplicates)
 
 
-def _job(key: DocumentKey) -> Job:
+def _job(key: DocumentKey, *, folds: bool) -> Job:
     return new_job(
         INDEX_DOCUMENT,
         DocumentJob(document_id=key.id, source=key.source),
         id=key.id,
-        dedup_key=f"{key.source}/{key.id}",
+        dedup_key=f"{key.source}/{key.id}" if folds else "",
     )
