@@ -77,6 +77,17 @@ class HistogramCell(Cell):
         row[at + bisect_left(buckets, value)] += 1.0
         row[at + len(buckets) + 1] += value
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count many observations in one go."""
+        row, at, buckets = self._row, self.at, self._buckets
+        counts: dict[int, int] = {}
+        for value in values:
+            place = bisect_left(buckets, value)
+            counts[place] = counts.get(place, 0) + 1
+        for place, count in counts.items():
+            row[at + place] += count
+        row[at + len(buckets) + 1] += sum(values)
+
 
 C = TypeVar("C", bound=Cell)
 

@@ -12,7 +12,16 @@ from shared.pool.ledger import Ledger
 from shared.pool.metrics import UNKNOWN, JobTypeCells, PoolMetrics
 from shared.pool.processor import Execution
 from shared.pool.retry_policy import RetryPolicy, retry_or_bury, verdict_for
-from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Snooze, Verdict
+from shared.verdicts import (
+    DeadLetter,
+    Discard,
+    Done,
+    HandBack,
+    Retry,
+    Settlement,
+    Snooze,
+    Verdict,
+)
 
 log = get_logger(__name__)
 
@@ -34,13 +43,24 @@ class Judge:
         self._ledger = ledger
         self._cells = {job_type: metrics.of(job_type) for job_type in job_types}
         self._unknown = metrics.of(UNKNOWN)
-        self._debug = debug_enabled()
+        self.debug = debug_enabled()
+        """Whether starts are to be noted."""
 
     def started(self, executions: Sequence[Execution[Any]]) -> None:
-        """Note that a processor is about to be called."""
-        if self._debug:
-            for execution in executions:
-                log.debug("job_started", **_names(execution.delivery))
+        """Log that a processor is about to be called."""
+        for execution in executions:
+            log.debug("job_started", **_names(execution.delivery))
+
+    def finished(self, settlements: Sequence[Settlement], durations: Sequence[float]) -> None:
+        """Settle executions of one job type that all ended in Done, in one go."""
+        cells = self._of(settlements[0].delivery)
+        count = self._ledger.settle_all(settlements)
+        cells.verdicts["done"].add(count)
+        cells.success.add(count)
+        cells.duration.observe_all(durations)
+        if self.debug:
+            for each, seconds in zip(settlements, durations, strict=True):
+                log.debug("job_finished", **_names(each.delivery), duration=seconds)
 
     def deferred(self, delivery: Delivery, seconds: float) -> None:
         """Note that a processor is done and its verdict will follow."""
@@ -87,7 +107,7 @@ class Judge:
             cells.duration.observe(seconds)
         if failed:
             _log_failure(delivery, verdict, seconds, error)
-        elif self._debug:
+        elif self.debug:
             log.debug("job_finished", **_names(delivery), duration=seconds)
 
     def _of(self, delivery: Delivery) -> JobTypeCells:

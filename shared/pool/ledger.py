@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from shared.jobs import Delivery
 from shared.verdicts import Settlement, Verdict
@@ -30,6 +30,14 @@ class Ledger:
         self._settled.append(Settlement(delivery, verdict))
         self._tell()
         return True
+
+    def settle_all(self, settlements: Sequence[Settlement]) -> int:
+        """Queue many verdicts; return how many of their deliveries were held."""
+        pop = self.held.pop
+        kept = [each for each in settlements if pop(each.delivery.token, None) is not None]
+        self._settled.extend(kept)
+        self._tell()
+        return len(kept)
 
     def lose(self, tokens: Collection[str]) -> int:
         """Forget deliveries whose lease another worker may have; return how many were held."""

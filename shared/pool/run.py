@@ -1,17 +1,18 @@
-"""One execution: the task of a job, or of a batch, and why it was cancelled."""
+"""One task of a pool: the job, or the batch, that it works on, and why it was cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from shared.pool.processor import BatchProcessor, Execution, Processor
-from shared.verdicts import Deferred, Verdict
 
-Outcome = Verdict | Deferred
-Process = Callable[[Sequence[Execution[Any]]], Awaitable[Sequence[Any]]]
+Work: TypeAlias = "Execution[Any] | list[Execution[Any]]"
+"""What one call of a processor is given: a job, or a batch of them."""
+Process = Callable[[Any], Awaitable[Any]]
+"""Takes Work; returns a verdict, or for a batch one for each."""
 
 
 class Cause(Enum):
@@ -25,17 +26,23 @@ class Cause(Enum):
 class Run:
     """A slot's present work. Compared and hashed by identity."""
 
-    __slots__ = ("cause", "entered", "executions", "over", "started", "task")
+    __slots__ = ("cause", "over", "started", "suspended", "task", "work")
 
-    def __init__(self, executions: Sequence[Execution[Any]], started: float) -> None:
-        self.executions = executions
-        self.started = started
-        self.entered = False
-        """Whether the processor was called; a run cancelled before that never started."""
+    def __init__(self) -> None:
+        self.work: Work = []
+        self.started = 0.0
+        """When its present work was."""
+        self.suspended = False
+        """Its task belongs to its present work alone, because that work waits for something."""
         self.cause: Cause | None = None
         self.over = False
         """Its slot is free and its verdicts are given, though the task may still run."""
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def executions(self) -> Sequence[Execution[Any]]:
+        """The jobs it works on."""
+        return self.work if isinstance(self.work, list) else (self.work,)
 
     def cancel(self, cause: Cause) -> None:
         """Cancel the task."""
@@ -45,26 +52,17 @@ class Run:
 
 
 def process_of(processor: Processor[Any] | BatchProcessor[Any]) -> tuple[int, float, Process]:
-    """Return batch size, linger seconds and one way to call both kinds of processor."""
+    """Return batch size (0: one by one), linger seconds, and what is to be called."""
     if hasattr(processor, "process_batch"):
         batcher = cast("BatchProcessor[Any]", processor)
-        process_batch = batcher.process_batch
-
-        async def many(executions: Sequence[Execution[Any]]) -> Sequence[Any]:
-            return _one_each(await process_batch(executions), executions)
-
-        return batcher.batch_size, batcher.linger_seconds, many
-    process = processor.process
-
-    async def one(executions: Sequence[Execution[Any]]) -> Sequence[Any]:
-        return (await process(executions[0]),)
-
-    return 1, 0.0, one
+        return batcher.batch_size, batcher.linger_seconds, batcher.process_batch
+    return 0, 0.0, processor.process
 
 
-def _one_each(outcomes: Any, executions: Sequence[Execution[Any]]) -> Sequence[Any]:
-    # Otherwise nobody could tell which outcome belongs to which job.
+def mismatch(outcomes: Any, executions: Sequence[Execution[Any]]) -> TypeError | None:
+    """Return an error when the outcomes of a batch are not one for each job."""
+    # Nobody could tell which outcome belongs to which job.
     if isinstance(outcomes, Sequence) and len(outcomes) == len(executions):
-        return outcomes
+        return None
     size = len(outcomes) if isinstance(outcomes, Sequence) else type(outcomes).__name__
-    raise TypeError(f"process_batch returned {size} for {len(executions)} executions")
+    return TypeError(f"process_batch returned {size} for {len(executions)} executions")

@@ -12,8 +12,14 @@ class Slots:
 
     def __init__(self, total: int, busy: GaugeCell, freed: Callable[[], None]) -> None:
         self.free = total
+        self.open = True
+        """Whether work may still begin."""
         self._busy = busy
         self._freed = freed
+
+    def close(self) -> None:
+        """Let nothing begin any more; what runs goes on."""
+        self.open = False
 
     def take(self) -> None:
         """Occupy a slot; the caller has looked that one is free."""

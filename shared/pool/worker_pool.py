@@ -27,6 +27,8 @@ log = get_logger(__name__)
 
 MAX_BATCH = 1000
 """Most deliveries, and most verdicts, in one exchange."""
+SMALLEST_HALF = 20
+"""Slots from which on half of them is worth a call of its own."""
 
 
 class WorkerPool:
@@ -54,10 +56,10 @@ class WorkerPool:
             for p in processors
         }
         self._slot_holds = min(lane.gathering.size for lane in self._lanes.values())
+        self._most = self._largest_claim()
         self._quarantine = Quarantine(self._ledger)
         self._talk = Conversation(source, self._wake, settings.idle_seconds, self._clock)
         self._ticking: asyncio.TimerHandle | None = None
-        self._may_start = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then hand back, drain, cancel, settle, return.
@@ -84,13 +86,15 @@ class WorkerPool:
         self._wake.clear()
         self._start_ready()
         settled = self._ledger.outgoing(MAX_BATCH)
-        want = self._capacity() if claim else 0
+        want = min(self._capacity(), self._most) if claim else 0
         answer = await self._talk.exchange(settled, want) if settled or want else Exchange()
         self._take_in(answer)
-        await asyncio.sleep(0)  # what was just started may finish right here
         self._metrics.exchanged_at.set(self._clock.monotonic())
         found = len(answer.deliveries)
-        if self._ledger.unsent or (found and found == want):
+        if found and found == want:
+            return  # there is more: what was just claimed runs while the source is asked for it
+        await asyncio.sleep(0)  # what was just started may finish right here
+        if self._ledger.unsent:
             return
         if not claim:
             await self._talk.pause(self._settings.sweep_seconds)
@@ -105,16 +109,24 @@ class WorkerPool:
         waiting = sum(len(lane.gathering) for lane in self._lanes.values())
         return min(MAX_BATCH, max(0, self._slots.free * self._slot_holds - waiting))
 
+    def _largest_claim(self) -> int:
+        slots = self._settings.workers
+        # One half is claimed while the other runs; small halves cost more calls than they save.
+        if slots >= 2 * SMALLEST_HALF:
+            slots = (slots + 1) // 2
+        return min(MAX_BATCH, slots * self._slot_holds)
+
     def _take_in(self, answer: Exchange) -> None:
         self._metrics.refused.add(len(answer.refused))
+        lanes, now = self._lanes, self._clock.monotonic()
         for delivery in answer.deliveries:
-            lane = self._lanes.get(delivery.job.type)
+            lane = lanes.get(delivery.job.type)
             if lane is None:
                 self._turn_away(delivery)
             elif delivery.crashes >= SUSPECT_CRASHES:
                 self._suspect(delivery)
             else:
-                lane.accept(delivery)
+                lane.accept(delivery, now)
         if answer.deliveries:
             self._start_ready()
 
@@ -131,10 +143,10 @@ class WorkerPool:
             self._judge.unstarted(delivery, refusal)
 
     def _start_ready(self) -> None:
-        if not self._may_start:
+        if not self._slots.open:
             return
         if suspect := self._quarantine.release():
-            self._lanes[suspect.job.type].accept(suspect)
+            self._lanes[suspect.job.type].accept(suspect, self._clock.monotonic())
         for lane in self._lanes.values():
             if lane.gathering:
                 lane.start_ready()
@@ -166,13 +178,13 @@ class WorkerPool:
             self._wake.set()
 
     def _begin_to_stop(self, _: object) -> None:
-        self._may_start = False
+        self._slots.close()
         settings = self._settings
         self._talk.give_up_in(settings.grace_seconds + 2 * settings.cancel_grace_seconds)
         self._wake.set()
 
     async def _shut_down(self) -> None:
-        self._may_start = False
+        self._slots.close()
         drained = self._clock.monotonic() + self._settings.grace_seconds
         if suspect := self._quarantine.evict():
             self._judge.unstarted(suspect, HandBack())
@@ -192,7 +204,7 @@ class WorkerPool:
             await self._cycle(claim=False)
 
     async def _let_go(self, stopping: asyncio.Task[bool]) -> None:
-        self._may_start = False
+        self._slots.close()
         if self._ticking is not None:
             self._ticking.cancel()
         for lane in self._lanes.values():

@@ -136,7 +136,7 @@ async def test_a_deferred_job_gets_its_time_again() -> None:
     source = DirectedSource(job)
     times = {"cancel_grace_seconds": 2.0, "settle_seconds": 10.0}
     async with pool_on(source, Worker(work, timeout_seconds=5), clock=clock, **times) as bench:
-        while not source.held:
+        while not bench.count("worker_slots_busy"):
             await asyncio.sleep(0)
         clock.advance(3)
         go.set()
