@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command "make lock" $(ARGS)
 JOBS ?= 2
 
-.PHONY: help setup demo test test-all acceptance lint format bench lock clean
+.PHONY: help setup demo test test-all acceptance lint format bench ledger power-cut lock clean
 
 help: ## list what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ format: .venv/dev.stamp ## format the code
 
 bench: .venv/dev.stamp ## measure jobs, pages and documents a second
 	$(PYTHON) -m benchmarks $(ARGS)
+
+ledger: .venv/dev.stamp ## kill workers and count: is a job ever lost? ARGS="--broker redis --jobs 100000"
+	$(PYTHON) -m benchmarks.ledger $(ARGS)
+
+power-cut: .venv/dev.stamp ## cut the servers' power: what a durability setting loses (needs root)
+	$(PYTHON) -m benchmarks.power_cut $(ARGS)
 
 lock: ## resolve the dependencies again; ARGS=--upgrade for the newest versions
 	$(COMPILE) pyproject.toml --extra all --output-file requirements/runtime.lock

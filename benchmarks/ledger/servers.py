@@ -1,0 +1,53 @@
+"""The brokers of the ledger, each at the durability setting that its adapter calls safe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from benchmarks.ledger.settings import SLOTS
+from shared.embedded.valkey import ValkeyServer
+
+
+class Server(Protocol):
+    """A broker that can be crashed and started again: same address, same data."""
+
+    @property
+    def url(self) -> str:
+        """What create_queue takes."""
+        ...
+
+    def start(self) -> None:
+        """Start it and return when it serves."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        ...
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    """How a broker is started, and what one worker of it may have unsettled at once."""
+
+    make: Callable[[Path], Server]
+    in_flight: int = SLOTS
+
+
+class DurableRedis(ValkeyServer):
+    """Redis of the distribution, or Valkey of its wheel; syncs before it answers."""
+
+    def __init__(self, data: Path) -> None:
+        program = shutil.which("redis-server")
+        super().__init__(data, program=Path(program) if program else None)
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), "--appendfsync", "always"]
+
+
+BROKERS: Mapping[str, Broker] = {
+    "redis": Broker(make=DurableRedis),
+}
