@@ -22,6 +22,8 @@ local origin, answer_ttl, alive_for = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local finished = cmsgpack.unpack(ARGV[10])
 local SUSPECT = 2 -- expired leases that make a job one
 local SLICE = 1000 -- Lua cannot unpack much more at once
+local FRESH, FIRST = ':0:0:0', ':1:0:0' -- ends of most members, and of most tokens
+local sub = string.sub
 
 local refused, tokens, stored = {}, {}, {}
 local done, is_done = {}, {} -- finished tokens that were held: as a list, and as a set
@@ -35,6 +37,8 @@ local function in_slices(command, key, list)
 end
 
 local function fetch(command, key, list)
+  if #list == 0 then return {} end
+  if #list <= SLICE then return redis.call(command, key, unpack(list)) end
   local found = {}
   for from = 1, #list, SLICE do
     local part = redis.call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
@@ -47,9 +51,25 @@ local function parse(member)
   return string.match(member, '^(.*):(%d+):(%d+):(%d+)$')
 end
 
+-- Patterns and numbers are slow: what is by far the most common does without.
+local function key_of(member)
+  local tail = sub(member, -6)
+  if tail == FIRST or tail == FRESH then return sub(member, 1, -7) end
+  return (parse(member))
+end
+
+local function next_token(member)
+  if sub(member, -6) == FRESH then
+    local key = sub(member, 1, -7)
+    return key, key .. FIRST
+  end
+  local key, epoch, counts = string.match(member, '^(.*):(%d+)(:%d+:%d+)$')
+  return key, key .. ':' .. epoch + 1 .. counts
+end
+
 local function keys_of(members)
   local keys = {}
-  for i = 1, #members do keys[i] = parse(members[i]) end
+  for i = 1, #members do keys[i] = key_of(members[i]) end
   return keys
 end
 
@@ -65,7 +85,6 @@ local function may_wait(key, member, crashes, job)
 end
 
 local function let_go(member, job)
-  if string.sub(job, 29, 32) == '0000' then return end
   local twin = string.sub(job, 33, 32 + tonumber(string.sub(job, 29, 32), 16))
   if redis.call('HGET', dedup, twin) == member then redis.call('HDEL', dedup, twin) end
 end
@@ -89,13 +108,13 @@ end
 -- Their leases are removed last: a sorted set that is emptied and filled again in every batch
 -- goes through its slow small form each time, and costs several times as much.
 local function settle_finished()
-  local keys = {}
+  local keys, count = {}, 0
   local ends = fetch('ZMSCORE', leases, finished)
   for i = 1, #finished do
     local token = finished[i]
     if ends[i] and not is_done[token] then
-      done[#done + 1], is_done[token] = token, true
-      keys[#keys + 1] = parse(token)
+      count = count + 1
+      done[count], is_done[token], keys[count] = token, true, key_of(token)
     else
       refused[#refused + 1] = token
     end
@@ -166,15 +185,14 @@ end
 
 local function deliver(members)
   local keys, next_tokens = {}, {}
+  for i = 1, #members do keys[i], next_tokens[i] = next_token(members[i]) end
+  local found, count = fetch('HMGET', jobs, keys), #tokens
   for i = 1, #members do
-    local key, epoch, counts = string.match(members[i], '^(.*):(%d+)(:%d+:%d+)$')
-    keys[i], next_tokens[i] = key, key .. ':' .. epoch + 1 .. counts
-  end
-  local found = fetch('HMGET', jobs, keys)
-  for i = 1, #members do
-    if found[i] then
-      let_go(members[i], found[i])
-      hand_out(next_tokens[i], found[i])
+    local job = found[i]
+    if job then
+      if sub(job, 29, 32) ~= '0000' then let_go(members[i], job) end
+      count = count + 1
+      tokens[count], stored[count] = next_tokens[i], job
     end
   end
 end
@@ -228,10 +246,9 @@ local function claim_all()
   claim_raw(intake, want - #tokens)
   claim_raw(inbox, want - #tokens)
   claim(ready[3], want - #tokens)
-  local entries = {}
+  local entries, lease_end = {}, string.format('%d', now + lease)
   for i = 1, #tokens do
-    entries[2 * i - 1] = now + lease
-    entries[2 * i] = tokens[i]
+    entries[2 * i - 1], entries[2 * i] = lease_end, tokens[i]
   end
   in_slices('ZADD', leases, entries)
 end
@@ -286,9 +303,10 @@ if due == 0 or (suspects_moved and redis.call('EXISTS', suspects) == 1) then
 end
 
 local reply = {now, due, #refused}
-for i = 1, #refused do reply[#reply + 1] = refused[i] end
+local at = 3 + #refused
+for i = 1, #refused do reply[3 + i] = refused[i] end
 for i = 1, #tokens do
-  reply[#reply + 1] = tokens[i]
-  reply[#reply + 1] = stored[i]
+  reply[at + 1], reply[at + 2] = tokens[i], stored[i]
+  at = at + 2
 end
 return reply

@@ -25,6 +25,8 @@ from shared.work_source import Exchange
 MOST_PER_CALL = 1000
 """Jobs one call hands out, and jobs that one call brings back after a delay or a crash."""
 ANSWER_KEPT_SECONDS = 3600
+_FIRST = ":1:0:0"
+"""End of the token of a job that is handed out for the first time."""
 
 _script = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "exchange.lua")
 
@@ -78,6 +80,8 @@ class Exchanger:
                 sent = await self._conclude(call, settled) if call else list(settled)
                 call = self._new_call(asked, sent, want)
             answer = await self._send(call)
+        if not (self._refused or answer.refused):
+            return answer
         ours = set(asked[0])
         refused = [token for token in (*self._refused, *answer.refused) if token in ours]
         self._refused = []
@@ -115,9 +119,9 @@ class Exchanger:
     def _read(self, answer: list[Any], started: float) -> Exchange:
         now, due, refused = answer[0], answer[1], answer[2]
         lease_until = started + self._settings.lease_seconds
-        deliveries = []
-        for at in range(3 + refused, len(answer), 2):
-            delivery = self._delivery(answer[at].decode(), answer[at + 1], now, lease_until)
+        deliveries, each = [], iter(answer[3 + refused :])
+        for token, stored in zip(each, each, strict=True):
+            delivery = self._delivery(token.decode(), stored, now, lease_until)
             if delivery is not None:
                 deliveries.append(delivery)
         if self._unreadable:
@@ -129,7 +133,7 @@ class Exchanger:
         )
 
     def _delivery(self, token: str, stored: bytes, now: int, lease_until: float) -> Delivery | None:
-        key, _epoch, attempts, crashes = token.rsplit(":", 3)
+        key, attempts, crashes = _parsed(token)
         try:
             job = decode_job(key, stored, self._decoder)
         except ValueError as error:
@@ -139,11 +143,18 @@ class Exchanger:
         return Delivery(
             job=job,
             token=token,
-            attempt=int(attempts) + 1,
-            crashes=int(crashes),
+            attempt=attempts + 1,
+            crashes=crashes,
             lease_until=lease_until,
             age_seconds=(now - first_seen_ms(stored)) / 1000.0,
         )
+
+
+def _parsed(token: str) -> tuple[str, int, int]:
+    if token.endswith(_FIRST):
+        return token[:-6], 0, 0
+    key, _epoch, attempts, crashes = token.rsplit(":", 3)
+    return key, int(attempts), int(crashes)
 
 
 def alive_ms(settings: QueueSettings) -> int:

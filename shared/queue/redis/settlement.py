@@ -23,14 +23,15 @@ def arguments_of(settled: Sequence[Settlement]) -> list[Argument]:
     finished: list[str] = []
     others: list[Settlement] = []
     for each in settled:
-        if type(each.verdict) is Done or type(each.verdict) is Discard:
+        verdict = type(each.verdict)
+        if verdict is Done or verdict is Discard:
             finished.append(each.delivery.token)
         else:
             others.append(each)
     arguments: list[Argument] = [_encoder.encode(finished)]
     for each in reversed(others):
-        verdict, value = _encode(each.verdict)
-        arguments += (verdict, each.delivery.token, value)
+        name, value = _encode(each.verdict)
+        arguments += (name, each.delivery.token, value)
     return arguments
 
 

@@ -20,6 +20,8 @@ LONGEST_NAME = 0xFFFF
 """Bytes of a deduplication key, and of a lane."""
 _RAW = ord("r")
 _EXTENDED = ord("x")
+_PLAIN, _NO_TWIN = b"j1", b"0000"
+"""A published job of normal priority, and the length of its deduplication key when it has none."""
 _PRIORITIES = {ord(str(int(priority))): priority for priority in Priority}
 
 
@@ -52,6 +54,10 @@ def encode_options(job: Job) -> str | bytes:
 
 def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
     """Read a stored job. Raises ValueError when its body cannot be read."""
+    if stored.startswith(_PLAIN) and stored[28:32] == _NO_TWIN:  # nearly all jobs
+        body = _body.decode(stored[HEADER_BYTES:])
+        if not body.headers:
+            return Job(type=body.type, payload=body.payload, id=body.id, key=key)
     if stored[0] == _RAW:
         return msgspec.structs.replace(decoder(stored[HEADER_BYTES:]), key=key)
     start = HEADER_BYTES + int(stored[28:32], 16)
