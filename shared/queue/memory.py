@@ -46,10 +46,10 @@ class MemoryQueue:
         lanes=False,
         lease_per_message=True,
         out_of_order_settlement=True,
-        cancel=False,
-        pause=False,
-        pause_type=False,
-        listing=False,
+        cancel=True,
+        pause=True,
+        pause_type=True,
+        listing=True,
         results=False,
         schedules=False,
         oldest_ready_age=True,
@@ -100,7 +100,7 @@ class MemoryQueue:
             for each in reversed(settled):  # so that what is handed back keeps its order
                 self._settle(each, now)
             self._broker.bring_back(now, self._settings.max_crashes)
-            deliveries = [d for e in self._claim(want, now) if (d := self._hand_out(e, now))]
+            deliveries = self._hand_out_up_to(0 if self._broker.queue_paused else want, now)
             due = self._broker.next_due(now)
         self._due_at = None if due is None else self._clock.monotonic() + due
         return Exchange(deliveries=deliveries, refused=refused, next_due_seconds=due)
@@ -135,18 +135,8 @@ class MemoryQueue:
 
     async def depth(self) -> QueueDepth:
         """See Queue.depth."""
-        broker = self._broker
-        with broker.lock:
-            lines = [*broker.ready.values(), broker.suspects]
-            heads = [line[-1].ready_at for line in lines if line]
-            return QueueDepth(
-                inbox=len(broker.inbox),
-                ready=sum(map(len, lines)),
-                delayed=len(broker.delayed),
-                leased=len(broker.leased),
-                dead=len(broker.dead),
-                oldest_ready_age_seconds=self._clock.wall() - min(heads) if heads else None,
-            )
+        with self._broker.lock:
+            return self._broker.depth(self._clock.wall())
 
     async def incarnation(self) -> str:
         """See Queue.incarnation."""
@@ -192,12 +182,20 @@ class MemoryQueue:
         claimed.extend(broker.take(broker.ready[Priority.LOW], want - len(claimed)))
         return claimed
 
+    def _hand_out_up_to(self, want: int, now: float) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        while claimed := self._claim(want - len(deliveries), now):
+            deliveries += [d for entry in claimed if (d := self._hand_out(entry, now))]
+        return deliveries
+
     def _hand_out(self, entry: Entry, now: float) -> Delivery | None:
         try:
             job = entry.job or self._decoder(entry.raw)
         except ValueError as error:
             entry.attempts += 1
             self._broker.bury(entry, f"unreadable: {error}", now)
+            return None
+        if self._broker.park(entry, job.type):
             return None
         self._broker.lease(entry, now + self._settings.lease_seconds)
         if entry.crashes >= SUSPECT_CRASHES:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from shared.jobs import Job, Priority
+from shared.queue.port import QueueDepth
 
 SUSPECT_CRASHES = 2
 """A job whose lease expired so often runs alone among its like in a process."""
@@ -72,6 +73,9 @@ class MemoryBroker:
         """Consumer -> its worker kind, and until when it counts as alive."""
         self.delayed: list[tuple[float, int, Entry]] = []
         """Heap by due time."""
+        self.queue_paused = False
+        self.parked: dict[str, deque[Entry]] = {}
+        """Paused job type -> its entries that a claim has met."""
         self._serial = count(1)
 
     def publish(self, job: Job, now: float) -> bool:
@@ -141,10 +145,50 @@ class MemoryBroker:
         """Take a waiting entry off the queue."""
         self.delayed = [each for each in self.delayed if each[2] is not entry]
         heapq.heapify(self.delayed)
-        for line in self.ready.values():
+        for line in self.lines():
             if entry in line:
                 line.remove(entry)
         del self.live[entry.key]
+
+    def lines(self) -> list[deque[Entry]]:
+        """All that is ready, next to be handed out first; each line from its right end."""
+        return [*self.parked.values(), self.suspects, *self.ready.values()]
+
+    def cancel(self, key: str) -> bool:
+        """Take a job off the queue, waiting or running; False when there is none."""
+        entry = self.live.get(key)
+        if entry is None:
+            return False
+        if self.release(entry.token):
+            del self.live[key]
+        else:
+            self._withdraw(entry)
+        if self.dedup.get(entry.dedup_key) == key:
+            del self.dedup[entry.dedup_key]
+        return True
+
+    def park(self, entry: Entry, job_type: str) -> bool:
+        """Put an entry aside if its type is paused; returns whether it is."""
+        if job_type not in self.parked:
+            return False
+        self.parked[job_type].appendleft(entry)
+        return True
+
+    def pause(self, job_type: str | None) -> None:
+        """Hand out nothing, or nothing of this type."""
+        if job_type is None:
+            self.queue_paused = True
+        else:
+            self.parked.setdefault(job_type, deque())
+
+    def resume(self, job_type: str | None) -> None:
+        """Undo a pause; what was parked goes to the front."""
+        if job_type is None:
+            self.queue_paused = False
+        else:
+            for entry in self.parked.pop(job_type, ()):
+                self.put(entry, in_front=True)
+        self.tell()
 
     def put(self, entry: Entry, *, in_front: bool) -> None:
         """Make an entry ready."""
@@ -164,7 +208,7 @@ class MemoryBroker:
 
     def lease(self, entry: Entry, until: float) -> None:
         """Hand an entry out; its token is one that no other hand-out has."""
-        entry.epoch += 1
+        entry.epoch = next(self._serial)  # of all jobs: a key that is published again has none
         entry.token = f"{entry.key}:{entry.epoch}:{entry.attempts}:{entry.crashes}"
         entry.lease_until = until
         self.leased[entry.token] = entry
@@ -206,11 +250,14 @@ class MemoryBroker:
             self.put(entry, in_front=False)
 
     def take(self, line: deque[Entry], most: int) -> Iterable[Entry]:
-        """Take entries off a ready list, letting go of their dedup keys."""
-        for _ in range(min(most, len(line))):
+        """Take entries off a ready list, letting go of their dedup keys; park what is paused."""
+        while most > 0 and line:
             entry = line.pop()
+            if entry.job and self.park(entry, entry.job.type):
+                continue
             if self.dedup.get(entry.dedup_key) == entry.key:
                 del self.dedup[entry.dedup_key]
+            most -= 1
             yield entry
 
     def take_inbox(self, most: int, now: float) -> Iterable[Entry]:
@@ -221,9 +268,21 @@ class MemoryBroker:
             self.live[key] = Entry(key=key, job=None, raw=raw, first_seen=now, ready_at=now)
             yield self.live[key]
 
+    def depth(self, now: float) -> QueueDepth:
+        """Count what waits where."""
+        heads = [line[-1].ready_at for line in self.lines() if line]
+        return QueueDepth(
+            inbox=len(self.inbox),
+            ready=sum(map(len, self.lines())),
+            delayed=len(self.delayed),
+            leased=len(self.leased),
+            dead=len(self.dead),
+            oldest_ready_age_seconds=now - min(heads) if heads else None,
+        )
+
     def next_due(self, now: float) -> float | None:
         """Seconds until something becomes ready."""
-        if self.inbox or any(self.ready.values()):
+        if not self.queue_paused and (self.inbox or any(self.ready.values())):
             return 0.0
         times = [each.lease_until for each in self.leased.values()]
         if self.delayed:

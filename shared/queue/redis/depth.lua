@@ -3,7 +3,7 @@
 -- KEYS  inbox, intake, delayed, leases, dead, jobs, suspects, ready:0, ready:1, ready:2, prefix
 -- Answer: inbox, ready, delayed, leased, dead, milliseconds since the job at the head of any
 --         ready list became ready (-1: none is ready)
--- After prelude.lua and waiting.lua.
+-- After prelude.lua, waiting.lua and paused.lua.
 
 local SLICE = 100
 local void = tonumber(redis.call('HGET', VOID, '') or 0)
@@ -22,9 +22,15 @@ local function head_of(list)
   return redis.call('LINDEX', list, -1)
 end
 
-for i = 7, 10 do
-  local head = head_of(KEYS[i])
-  ready = ready + redis.call('LLEN', KEYS[i])
+read_paused()
+local lists = {unpack(KEYS, 7, 10)}
+for job_type in pairs(paused) do
+  if job_type ~= '' then lists[#lists + 1] = parked_in(job_type) end
+end
+
+for i = 1, #lists do
+  local head = head_of(lists[i])
+  ready = ready + redis.call('LLEN', lists[i])
   local job = head and redis.call('HGET', KEYS[6], string.match(head, '^(.*):%d+:%d+:%d+$'))
   if job then oldest = math.max(oldest, now - string.sub(job, 16, 28)) end
 end

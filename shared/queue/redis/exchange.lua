@@ -8,10 +8,10 @@
 -- KEYS  see below
 -- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
 --       finished tokens as one MessagePack array, then for each other settlement: verdict
---       (retry, snooze, back, dead), token, milliseconds or reason
--- Answer: now, next due in ms (-1: nothing known), number refused, refused tokens,
---         then for each delivery: token, stored job
--- After prelude.lua and waiting.lua.
+--       (retry, snooze, back, dead, park), token, milliseconds, reason or job type
+-- Answer: now, next due in ms (-1: nothing known), names of what is paused, number refused, refused
+--         tokens, then for each delivery: token, stored job
+-- After prelude.lua, waiting.lua and paused.lua.
 
 local inbox, intake, wake, jobs, leases, delayed = unpack(KEYS, 1, 6)
 local ready = {KEYS[7], KEYS[8], KEYS[9]}
@@ -28,7 +28,9 @@ local sub = string.sub
 local refused, tokens, stored = {}, {}, {}
 local done, is_done = {}, {} -- finished tokens that were held: as a list, and as a set
 local suspects_moved = false
-local void_exist = redis.call('EXISTS', VOID) == 1
+local unusual = redis.call('EXISTS', VOID, PAUSED) > 0
+local void_exist = unusual and redis.call('EXISTS', VOID) == 1
+if unusual then read_paused() end
 
 local function in_slices(command, key, list)
   for from = 1, #list, SLICE do
@@ -98,6 +100,11 @@ local function enqueue(command, key, member, crashes, job)
   redis.call(command, list, member)
 end
 
+local function ready_at(key, job, milliseconds)
+  local at = string.format('%013d', milliseconds)
+  redis.call('HSET', jobs, key, string.sub(job, 1, 15) .. at .. string.sub(job, 29))
+end
+
 local function bury(key, epoch, attempts, crashes, reason, job)
   local header = string.format('%d:%d:%d:%d:%d:', now, epoch, attempts, crashes, #reason)
   redis.call('HSET', records, key, header .. reason .. job)
@@ -134,7 +141,11 @@ local function settle(verdict, token, value)
   if verdict == 'retry' then attempts = attempts + 1 end
   local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
   if not may_wait(key, member, crashes, job) then return end
-  if verdict == 'back' then return enqueue('RPUSH', key, member, crashes, job) end
+  if verdict == 'park' and park(member, value) then return end
+  if verdict == 'back' or verdict == 'park' then
+    return enqueue('RPUSH', key, member, crashes, job)
+  end
+  ready_at(key, job, now + tonumber(value)) -- where in `delayed` the job is to be looked for
   redis.call('ZADD', delayed, now + tonumber(value), member)
 end
 
@@ -165,16 +176,26 @@ local function promote()
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, bound)
   if #due == 0 then return end
   in_slices('ZREM', delayed, due)
+  if void_exist then due = living(due) end
   local keys = keys_of(due)
   local found = fetch('HMGET', jobs, keys)
   for i = 1, #due do
     local job = found[i]
     if job then
-      local since = string.format('%013d', now)
-      redis.call('HSET', jobs, keys[i], string.sub(job, 1, 15) .. since .. string.sub(job, 29))
+      ready_at(keys[i], job, now)
       local _, _, _, crashes = parse(due[i])
       enqueue('LPUSH', keys[i], due[i], crashes, job)
     end
+  end
+end
+
+local function put_back_resumed()
+  local members = resumed(bound)
+  if void_exist and #members > 0 then members = living(members) end
+  local found = fetch('HMGET', jobs, keys_of(members))
+  for i = 1, #members do
+    local key, _, _, crashes = parse(members[i])
+    if found[i] then enqueue('RPUSH', key, members[i], crashes, found[i]) end
   end
 end
 
@@ -189,7 +210,7 @@ local function deliver(members)
   local found, count = fetch('HMGET', jobs, keys), #tokens
   for i = 1, #members do
     local job = found[i]
-    if job then
+    if job and not (unusual and park(members[i], type_of(job))) then
       if sub(job, 29, 32) ~= '0000' then let_go(members[i], job) end
       count = count + 1
       tokens[count], stored[count] = next_tokens[i], job
@@ -197,20 +218,23 @@ local function deliver(members)
   end
 end
 
-local function claim(list, count)
-  local most = #tokens + count
-  for _ = 1, void_exist and bound or 1 do
-    local members = most > #tokens and redis.call('RPOP', list, most - #tokens)
-    if not members then return end
-    if void_exist then members = living(members) end
-    deliver(members)
+-- Takes up to `count` off a list; once, unless what it takes is worth nothing or is parked.
+local function claim_with(take, list, count)
+  local most, looked = #tokens + count, 0
+  while most > #tokens and looked < bound do
+    local found = redis.call('RPOP', list, most - #tokens)
+    if not found then return end
+    take(found)
+    looked = unusual and looked + #found or bound
   end
 end
 
-local function claim_raw(list, count)
-  if count <= 0 then return end
-  local messages = redis.call('RPOP', list, count)
-  if not messages then return end
+local function take_members(members)
+  if void_exist then members = living(members) end
+  deliver(members)
+end
+
+local function take_messages(messages)
   local last = redis.call('INCRBY', serial, #messages)
   local fields = {}
   for i = 1, #messages do
@@ -218,10 +242,13 @@ local function claim_raw(list, count)
     local job = string.format('r1%013d%013d0000', now, now) .. messages[i]
     fields[#fields + 1] = key
     fields[#fields + 1] = job
-    hand_out(key .. ':1:0:0', job)
+    if not (unusual and park(key .. ':0:0:0', type_of(job))) then hand_out(key .. ':1:0:0', job) end
   end
   in_slices('HSET', jobs, fields)
 end
+
+local function claim(list, count) claim_with(take_members, list, count) end
+local function claim_raw(list, count) claim_with(take_messages, list, count) end
 
 -- One suspect at a time, so that whatever it does to its process is counted against it alone.
 local function claim_suspect()
@@ -236,7 +263,8 @@ end
 
 -- The inbox and the normal jobs share what is wanted, so that neither starves the other.
 local function claim_all()
-  if want > 0 then claim_suspect() end
+  if want == 0 or paused[''] then return end
+  claim_suspect()
   claim(ready[1], want - #tokens)
   local share = math.floor((want - #tokens + call % 2) / 2)
   local before = #tokens
@@ -269,7 +297,10 @@ local function recall()
 end
 
 local function next_due()
-  if redis.call('EXISTS', inbox, intake, ready[1], ready[2], ready[3]) > 0 then return 0 end
+  if not paused[''] then
+    if redis.call('EXISTS', inbox, intake, ready[1], ready[2], ready[3]) > 0 then return 0 end
+    if any_resumed() then return 0 end
+  end
   local due = -1
   for _, set in ipairs({leases, delayed}) do
     local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
@@ -288,6 +319,7 @@ else
   for i = 11, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
   reap()
   promote()
+  if unusual then put_back_resumed() end
   claim_all()
   in_slices('ZREM', leases, done)
   if #ARGV > 10 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
@@ -298,13 +330,13 @@ else
 end
 
 local due = next_due()
-if due == 0 or (suspects_moved and redis.call('EXISTS', suspects) == 1) then
+if due == 0 or (suspects_moved and not paused[''] and redis.call('EXISTS', suspects) == 1) then
   if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '') end
 end
 
-local reply = {now, due, #refused}
-local at = 3 + #refused
-for i = 1, #refused do reply[3 + i] = refused[i] end
+local reply = {now, due, unusual and paused_types() or {}, #refused}
+local at = 4 + #refused
+for i = 1, #refused do reply[4 + i] = refused[i] end
 for i = 1, #tokens do
   reply[at + 1], reply[at + 2] = tokens[i], stored[i]
   at = at + 2

@@ -28,7 +28,7 @@ ANSWER_KEPT_SECONDS = 3600
 _FIRST = ":1:0:0"
 """End of the token of a job that is handed out for the first time."""
 
-_script = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "exchange.lua")
+_script = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "exchange.lua")
 
 
 class _Call(msgspec.Struct):
@@ -69,7 +69,14 @@ class Exchanger:
         self._number = 0
         self._unanswered: _Call | None = None
         self._unreadable: list[Settlement] = []
+        self._paused: frozenset[str] = frozenset()
+        self._to_park: list[Delivery] = []
         self._refused: list[str] = []
+
+    @property
+    def queue_is_paused(self) -> bool:
+        """Whether the last answer said that nothing is handed out now."""
+        return "" in self._paused
 
     async def exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
         """See WorkSource.exchange."""
@@ -106,7 +113,9 @@ class Exchanger:
             alive_ms(self._settings),
         ]  # fmt: skip
         arguments = head + arguments_of(settled + self._unreadable)
-        self._unreadable = []
+        for each in self._to_park:
+            arguments += ("park", each.token, each.job.type)
+        self._unreadable, self._to_park = [], []
         self._unanswered = _Call(asked, arguments, self._clock.monotonic())
         return self._unanswered
 
@@ -117,18 +126,19 @@ class Exchanger:
         return self._read(answer, call.started)
 
     def _read(self, answer: list[Any], started: float) -> Exchange:
-        now, due, refused = answer[0], answer[1], answer[2]
+        now, due, paused, refused = answer[:4]
+        self._paused = frozenset(name.decode() for name in paused) if paused else frozenset()
         lease_until = started + self._settings.lease_seconds
-        deliveries, each = [], iter(answer[3 + refused :])
+        deliveries, each = [], iter(answer[4 + refused :])
         for token, stored in zip(each, each, strict=True):
             delivery = self._delivery(token.decode(), stored, now, lease_until)
             if delivery is not None:
                 deliveries.append(delivery)
-        if self._unreadable:
-            due = 0  # so that the pool soon calls again, which dead-letters them
+        if self._unreadable or self._to_park:
+            due = 0  # so that the pool soon calls again, which dead-letters or parks them
         return Exchange(
             deliveries=deliveries,
-            refused=[token.decode() for token in answer[3 : 3 + refused]],
+            refused=[token.decode() for token in answer[4 : 4 + refused]],
             next_due_seconds=None if due < 0 else due / 1000.0,
         )
 
@@ -140,7 +150,7 @@ class Exchanger:
             unreadable = Delivery(job=Job(type="", key=key), token=token)
             self._unreadable.append(Settlement(unreadable, DeadLetter(f"unreadable: {error}")))
             return None
-        return Delivery(
+        delivery = Delivery(
             job=job,
             token=token,
             attempt=attempts + 1,
@@ -148,6 +158,10 @@ class Exchanger:
             lease_until=lease_until,
             age_seconds=(now - first_seen_ms(stored)) / 1000.0,
         )
+        if self._paused and job.type in self._paused:
+            self._to_park.append(delivery)  # a message whose type only the decoder knows
+            return None
+        return delivery
 
 
 def _parsed(token: str) -> tuple[str, int, int]:

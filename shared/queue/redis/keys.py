@@ -40,6 +40,8 @@ class QueueKeys(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted set: consumer -> until when it counts as alive."""
     consumers: str
     """Hash: consumer -> worker kind and job types."""
+    paused: str
+    """Hash: paused job type (empty: the queue) -> `paused`, or `resumed` while some are parked."""
     serial: str
     """Counter in the keys of inbox messages."""
     prefix: str
@@ -71,5 +73,5 @@ def keys_of(name: str) -> QueueKeys:
 
 _PLAIN = (
     "intake", "wake", "jobs", "leases", "delayed", "suspects", "dedup",
-    "dead", "dead_records", "alive", "consumers", "serial",
+    "dead", "dead_records", "alive", "consumers", "paused", "serial",
 )  # fmt: skip

@@ -52,7 +52,7 @@ local function stored_form(options, delay, twin, body)
 end
 
 local function store(key, delay, options, twin, body)
-  local member = key .. ':0:0:0'
+  local member = key .. ':' .. first_epoch() .. ':0:0'
   local job, more = stored_form(options, delay, twin, body)
   if redis.call('HSETNX', jobs, key, job) == 0 then return 0 end
   if twin ~= '' then

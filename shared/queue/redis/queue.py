@@ -18,7 +18,9 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ConnectionLostError, DependencyError, QueueConflictError
 from shared.jobs import Job
 from shared.queue.message import decode_message
-from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
+from shared.queue.port import InboxDecoder, Published, QueueDepth, QueueSettings
+from shared.queue.redis.capabilities import CAPABILITIES
+from shared.queue.redis.depth import depth_of
 from shared.queue.redis.exchanger import Exchanger, alive_ms
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.lease_keeper import redis_lease_keeper
@@ -41,32 +43,12 @@ _publish = Script(
     "shared.queue.redis", "prelude.lua", "waiting.lua", "publish_jobs.lua", "publish.lua"
 )
 _register = Script("shared.queue.redis", "register.lua")
-_depth = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "depth.lua")
 
 
 class RedisQueue:
     """One consumer of, and producer to, a queue. Not to be shared between event loops."""
 
-    capabilities = Capabilities(
-        idempotent_publish=True,
-        fence=True,
-        crash_count=True,
-        free_snooze=True,
-        priority=True,
-        deduplication=True,
-        dedup_window=True,
-        replace=True,
-        lanes=False,
-        lease_per_message=True,
-        out_of_order_settlement=True,
-        cancel=False,
-        pause=False,
-        pause_type=False,
-        listing=False,
-        results=False,
-        schedules=False,
-        oldest_ready_age=True,
-    )
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -134,7 +116,8 @@ class RedisQueue:
         if self._due_at is not None:
             longest = min(longest, self._due_at - self._clock.monotonic())
         if longest > 0:
-            await self._wake_up.wait(longest)
+            inbox = not (self._exchanger and self._exchanger.queue_is_paused)
+            await self._wake_up.wait(longest, inbox=inbox)
 
     def lease_keeper(self) -> LeaseKeeper:
         """See WorkSource.lease_keeper."""
@@ -143,21 +126,8 @@ class RedisQueue:
 
     async def depth(self) -> QueueDepth:
         """See Queue.depth."""
-        keys = self._keys
-        names = [
-            keys.inbox, keys.intake, keys.delayed, keys.leases, keys.dead, keys.jobs,
-            keys.suspects, *keys.ready, keys.prefix,
-        ]  # fmt: skip
         with translated(self._address):
-            inbox, ready, delayed, leased, dead, age = await _depth.run(self._client, names, [])
-        return QueueDepth(
-            inbox=inbox,
-            ready=ready,
-            delayed=delayed,
-            leased=leased,
-            dead=dead,
-            oldest_ready_age_seconds=None if age < 0 else age / 1000.0,
-        )
+            return await depth_of(self._client, self._keys)
 
     async def incarnation(self) -> str:
         """See Queue.incarnation."""

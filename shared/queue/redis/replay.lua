@@ -1,13 +1,12 @@
 -- Makes dead letters ready again, with fresh counts. The epoch goes on rising, so that a token
 -- of the earlier life stays worthless.
 --
--- KEYS  jobs, dead, dead:records, dedup, wake, ready:0, ready:1, ready:2
+-- KEYS  jobs, dead, dead:records, dedup, wake, ready:0, ready:1, ready:2, prefix
 -- ARGV  job keys
 -- Answer: how many there were
+-- After prelude.lua and waiting.lua.
 
 local jobs, dead, records, dedup, wake = unpack(KEYS, 1, 5)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local replayed = 0
 
 for _, key in ipairs(ARGV) do
@@ -17,6 +16,7 @@ for _, key in ipairs(ARGV) do
     local job = string.sub(rest, length + 1)
     local fresh = string.sub(job, 1, 2) .. string.format('%013d%013d', now, now) .. string.sub(job, 29)
     if redis.call('HSETNX', jobs, key, fresh) == 1 then
+      if tonumber(epoch) < tonumber(first_epoch()) then epoch = first_epoch() end
       local member = key .. ':' .. epoch .. ':0:0'
       local twin = tonumber(string.sub(job, 29, 32), 16)
       if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), member) end

@@ -81,6 +81,11 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
     )
 
 
+def raw_of(stored: bytes) -> bytes:
+    """Return the bytes of a message of the inbox; none for a job of `publish`."""
+    return stored[HEADER_BYTES:] if stored[0] == _RAW else b""
+
+
 def first_seen_ms(stored: bytes) -> int:
     """Return when the queue first saw the job, by the server's clock."""
     return int(stored[2:15])
@@ -102,7 +107,7 @@ def decode_dead_letter(key: str, record: bytes, decoder: InboxDecoder) -> DeadLe
         attempts=int(attempts),
         crashes=int(crashes),
         job=job,
-        raw=stored[HEADER_BYTES:] if stored[0] == _RAW else b"",
+        raw=raw_of(stored),
     )
 
 

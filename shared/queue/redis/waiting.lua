@@ -1,27 +1,66 @@
--- Takes waiting jobs off the queue without a search: a member of a ready list stays where it is,
--- and the hash `void` counts how many of its like are worth nothing; field '' has their sum.
+-- Takes waiting jobs off the queue without a search: a member of a ready list stays where it is, and
+-- the claim that meets it drops it. The hash `void` has for a job's key `epoch:count`: so many members
+-- of this key whose epoch is lower are worth nothing; field '' has the sum of all counts. Jobs that
+-- are published afterwards begin at that epoch, so no member and no token of theirs was there before.
 
-local VOID = prefix .. 'void'
+local VOID, GENERATION = prefix .. 'void', prefix .. 'generation'
+local EPOCHS = 100000 -- of one generation: far more than a job is handed out
 
-local function withdraw(member, delayed)
-  if redis.call('ZREM', delayed, member) == 1 then return end
-  redis.call('HINCRBY', VOID, member, 1)
+local generation
+
+-- The epoch at which a job that is published now begins.
+local function first_epoch()
+  generation = generation or redis.call('GET', GENERATION) or '0'
+  return generation
+end
+
+local function read_void(entry)
+  local epoch, count = string.match(entry or '0:0', '^(%d+):(%d+)$')
+  return tonumber(epoch), tonumber(count)
+end
+
+local function renew_generation()
+  generation = string.format('%.0f', redis.call('INCRBY', GENERATION, EPOCHS))
+end
+
+-- The member of this key lies in some ready list, and is worth nothing any more.
+local function void(key)
+  renew_generation()
+  local _, count = read_void(redis.call('HGET', VOID, key))
+  redis.call('HSET', VOID, key, generation .. ':' .. count + 1)
   redis.call('HINCRBY', VOID, '', 1)
 end
 
--- Returns those of the members that a ready list held which are worth something.
+-- Whether a member is worth nothing, by its key's field in the hash.
+local function is_void(member, entry)
+  return entry and tonumber(string.match(member, ':(%d+):%d+:%d+$')) < read_void(entry)
+end
+
+local function withdraw(member, delayed)
+  if redis.call('ZREM', delayed, member) == 0 then
+    void(string.match(member, '^(.*):%d+:%d+:%d+$'))
+  end
+end
+
+-- Returns those of the members that a list held which are worth something; the others are forgotten.
 local function living(members)
-  local counts = redis.call('HMGET', VOID, unpack(members))
-  local void, left = {}, {}
+  local keys, epochs, left, gone = {}, {}, {}, {}
   for i = 1, #members do
-    local member = members[i]
-    void[member] = void[member] or tonumber(counts[i] or 0)
-    if void[member] > 0 then
-      void[member] = void[member] - 1
-      if redis.call('HINCRBY', VOID, member, -1) == 0 then redis.call('HDEL', VOID, member) end
+    keys[i], epochs[i] = string.match(members[i], '^(.*):(%d+):%d+:%d+$')
+  end
+  local found = redis.call('HMGET', VOID, unpack(keys))
+  for i = 1, #members do
+    local epoch, count = read_void(found[i])
+    if count > (gone[keys[i]] or 0) and tonumber(epochs[i]) < epoch then
+      gone[keys[i]] = (gone[keys[i]] or 0) + 1
+      if count == gone[keys[i]] then
+        redis.call('HDEL', VOID, keys[i])
+      else
+        redis.call('HSET', VOID, keys[i], epoch .. ':' .. count - gone[keys[i]])
+      end
       if redis.call('HINCRBY', VOID, '', -1) == 0 then redis.call('DEL', VOID) end
     else
-      left[#left + 1] = member
+      left[#left + 1] = members[i]
     end
   end
   return left

@@ -30,16 +30,20 @@ class WakeUp:
         self._address = address_of(client)
         self._keys = keys
         self._waiting = 0
+        self._inbox = True
         self._woken = asyncio.Event()
         self._watchers: dict[Callable[[], Awaitable[Any]], asyncio.Task[None]] = {}
         self._handing_on: set[asyncio.Task[None]] = set()
 
-    async def wait(self, timeout: float) -> None:
+    async def wait(self, timeout: float, *, inbox: bool = True) -> None:
         """Return when work may be there, or after `timeout` seconds; may be cancelled.
+
+        Without `inbox`, what other programs push wakes nobody: a paused queue takes none of it.
 
         Raises DependencyError when the server forbids the blocking commands.
         """
         self._waiting += 1
+        self._inbox = inbox
         self._watch()
         try:
             await self._until_woken(timeout)
@@ -68,7 +72,8 @@ class WakeUp:
             return
 
     def _watch(self) -> None:
-        for take in (self._take_token, self._take_message):
+        sources = (self._take_token, self._take_message) if self._inbox else (self._take_token,)
+        for take in sources:
             task = self._watchers.get(take)
             if task is None or task.done():
                 self._watchers[take] = asyncio.create_task(self._watch_with(take))

@@ -1,0 +1,42 @@
+-- Takes jobs off the queue, waiting or running. A running one loses its lease: its keeper hears of
+-- that, and the fence refuses its settlement. A member of a ready list is left to the next claim.
+--
+-- KEYS  jobs, delayed, leases, dedup, prefix
+-- ARGV  job keys
+-- Answer: how many there were
+-- After prelude.lua, waiting.lua and whereabouts.lua.
+
+local jobs, delayed, leases, dedup = unpack(KEYS, 1, 4)
+local cancelled, elsewhere = 0, {}
+
+local function uncover(key, job)
+  local length = tonumber(string.sub(job, 29, 32), 16)
+  local twin = string.sub(job, 33, 32 + length)
+  local member = length > 0 and redis.call('HGET', dedup, twin)
+  if member and string.match(member, '^(.*):%d+:%d+:%d+$') == key then redis.call('HDEL', dedup, twin) end
+end
+
+for _, key in ipairs(ARGV) do
+  local job = redis.call('HGET', jobs, key)
+  if job then
+    redis.call('HDEL', jobs, key)
+    uncover(key, job)
+    local member = in_delayed(delayed, key, job)
+    if member then redis.call('ZREM', delayed, member) else elsewhere[key] = job end
+    cancelled = cancelled + 1
+  end
+end
+
+if next(elsewhere) then
+  local lost = {}
+  each_lease(leases, function(key, token)
+    if elsewhere[key] then
+      elsewhere[key] = nil
+      lost[#lost + 1] = token
+    end
+  end)
+  for i = 1, #lost do redis.call('ZREM', leases, lost[i]) end
+  if #lost > 0 then renew_generation() end -- or a token of theirs could come up again
+  for key in pairs(elsewhere) do void(key) end
+end
+return cancelled
