@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command "make lock" $(ARGS)
 JOBS ?= 2
 
-.PHONY: help setup demo test test-all acceptance lint format bench ledger power-cut lock clean
+.PHONY: help setup demo test test-all acceptance lint format bench bench-queue ledger power-cut lock clean
 
 help: ## list what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: .venv/dev.stamp ## format the code
 
 bench: .venv/dev.stamp ## measure jobs, pages and documents a second
 	$(PYTHON) -m benchmarks $(ARGS)
+
+bench-queue: .venv/dev.stamp ## measure the job queue beside a Go worker and other queues (needs go and node)
+	$(PYTHON) -m benchmarks.queue $(ARGS)
 
 ledger: .venv/dev.stamp ## kill workers and count: is a job ever lost? ARGS="--broker redis --jobs 100000"
 	$(PYTHON) -m benchmarks.ledger $(ARGS)

@@ -1,0 +1,105 @@
+"""`make bench-queue`: our worker, the Go worker and the peers, in turn, on the same machine.
+
+Prints tables, then one line `RESULT {...}` for programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from benchmarks.queue import contest, real_workers, scenarios
+from benchmarks.queue.peers import OURS, PEERS
+from benchmarks.queue.servers import POSTGRES_OPTIONS, redis_version
+from benchmarks.queue.stage import Stage
+from benchmarks.queue.toolchain import HERE
+
+RUNS = 5
+FEATURE_RUNS = 3
+NAMES = tuple(dict.fromkeys(peer.name.partition(",")[0] for peer in PEERS))
+
+
+def main() -> None:
+    """Measure everything that was asked for."""
+    options = _options()
+    print(about(), flush=True)
+    with Stage(quick=options.quick) as stage:
+        rows = contest.contest(stage, options.peers, options.runs)
+        fork_ms = scenarios.fork_ms(stage, options.runs)
+        scenarios.features(stage, 1 if options.quick else FEATURE_RUNS)
+        scenarios.backlog(stage)
+        names = [OURS] if options.quick else options.peers
+        scenarios.sleeping(stage, names)
+        scenarios.payloads(stage, names)
+        scenarios.processes(stage, names)
+        real_workers.start_up(stage, options.runs)
+    print(f"RESULT {json.dumps(contest.result(rows, fork_ms))}")
+
+
+def about() -> str:
+    """Say on what, with what versions and settings."""
+    pinned = [
+        line.split()[0]
+        for path in sorted((HERE / "requirements").glob("*.txt"))
+        for line in path.read_text().splitlines()
+        if line.partition("==")[0] in (path.stem, "redis", "hiredis", "taskiq-redis")
+    ]
+    machine = (
+        f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}",
+        _version("go", "version"),
+        f"node {_version('node', '--version')}",
+    )
+    redis = f"{redis_version()}, appendonly yes, appendfsync everysec, rewritten between runs only"
+    postgres = ", ".join(f"{name}={value}" for name, value in POSTGRES_OPTIONS.items())
+    return "\n".join(
+        (
+            ", ".join(machine),
+            redis,
+            f"Postgres (river): {postgres}",
+            f"Python peers: {', '.join(dict.fromkeys(pinned))}",
+        )
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke run: once, with few jobs and few rows"
+    )
+    parser.add_argument("--runs", type=int, help=f"alternating runs, {RUNS} unless --quick")
+    parser.add_argument(
+        "--peers",
+        type=_names,
+        default=list(NAMES),
+        help=f"comma-separated, of {', '.join(NAMES)}; ours and go-worker always run",
+    )
+    options = parser.parse_args()
+    options.runs = options.runs or (1 if options.quick else RUNS)
+    return options
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := sorted(set(names) - set(NAMES)):
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)}")
+    return [name for name in NAMES if name in names or name in contest.ALWAYS]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(*command: str) -> str:
+    return subprocess.check_output(command, text=True).split(" linux")[0].strip()
+
+
+if __name__ == "__main__":
+    main()
