@@ -10,6 +10,7 @@ from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, Queue, QueueSettings
 
 _REDIS = ("redis", "rediss", "unix")
+_RABBITMQ = ("amqp", "amqps")
 
 
 def create_queue(
@@ -19,7 +20,8 @@ def create_queue(
     allow_eviction: bool = False,
     decoder: InboxDecoder = decode_message,
 ) -> Queue:
-    """Return a queue on redis://, rediss://, unix:// or memory:// (inside this process only).
+    """Return a queue on redis://, rediss://, unix://, amqp://, amqps://, or memory:// (inside of
+    this process only).
 
     `decoder` reads the messages of the inbox. Connects at the first call. Raises ConfigError
     for another scheme or a name that cannot be a queue's.
@@ -29,6 +31,10 @@ def create_queue(
         from shared.queue.redis.queue import RedisQueue
 
         return RedisQueue(settings, url, allow_eviction=allow_eviction, decoder=decoder)
+    if scheme in _RABBITMQ:
+        from shared.queue.rabbitmq.queue import RabbitQueue
+
+        return RabbitQueue(settings, url, decoder=decoder)
     if scheme == "memory":
         from shared.queue.memory import MemoryQueue, shared_broker
 
@@ -45,6 +51,10 @@ def create_queue_admin(
         from shared.queue.redis.admin import RedisQueueAdmin
 
         return RedisQueueAdmin(settings, url, decoder=decoder)
+    if scheme in _RABBITMQ:
+        from shared.queue.rabbitmq.admin import RabbitQueueAdmin
+
+        return RabbitQueueAdmin(settings, url, decoder=decoder)
     if scheme == "memory":
         from shared.queue.memory import shared_broker
         from shared.queue.memory_admin import MemoryQueueAdmin
@@ -74,5 +84,5 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
 
 
 def _unknown(scheme: str) -> ConfigError:
-    known = ", ".join(f"{name}://" for name in (*_REDIS, "memory"))
+    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, "memory"))
     return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")
