@@ -22,16 +22,17 @@ import redis
 
 from shared.embedded.postgres import wheel_programs
 from tests.faults.disks import FaultImpossibleError, powered_disk
-from tests.services import servers, shared_elasticsearch
+from tests.services import servers, shared_server
 from tests.services.elasticsearch import Elasticsearch
 from tests.services.environment import is_setting
 from tests.services.missing import impossible
+from tests.services.rabbitmq import RabbitMQ
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
 pytest_plugins = ("tests.services.no_skips",)
 
-Server = TypeVar("Server", Redis, Postgres, Elasticsearch)
+Server = TypeVar("Server", Redis, Postgres, Elasticsearch, RabbitMQ)
 _database_numbers = itertools.count()
 
 
@@ -46,7 +47,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End what all processes of the session shared."""
     if not hasattr(config, "workerinput"):
         _, directory = _session()
-        shared_elasticsearch.stop(directory)
+        shared_server.stop_all(directory)
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -226,7 +227,7 @@ def _sql(server: Postgres, statement: str) -> None:
 @pytest.fixture(scope="session")
 def _elasticsearch() -> str:
     controller, directory = _session()
-    return shared_elasticsearch.shared_url(directory, controller)
+    return shared_server.shared_url("elasticsearch", directory, controller)
 
 
 @pytest.fixture
@@ -247,6 +248,24 @@ def elasticsearch_url(_elasticsearch: str, index_prefix: str) -> Iterator[str]:
 def elasticsearch_server(new_directory: Callable[[str], Path]) -> Iterator[Elasticsearch]:
     """A private Elasticsearch; takes about 10 s to start."""
     server = Elasticsearch(new_directory("elasticsearch"))
+    server.start()
+    yield from _until_killed(server)
+
+
+# --- RabbitMQ ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """URL of the RabbitMQ that all tests share; each takes queue names of its own."""
+    controller, directory = _session()
+    return shared_server.shared_url("rabbitmq", directory, controller)
+
+
+@pytest.fixture
+def rabbitmq_server(new_directory: Callable[[str], Path]) -> Iterator[RabbitMQ]:
+    """A private RabbitMQ; takes about 5 s to start."""
+    server = RabbitMQ(new_directory("rabbitmq"))
     server.start()
     yield from _until_killed(server)
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import urllib.request
 
+import aiormq
 import asyncpg
+import psutil
 import pytest
 import redis
 
+from tests.services.rabbitmq import RabbitMQ
 from tests.services.servers import Postgres, Redis
 
 
@@ -77,6 +80,23 @@ def test_elasticsearch_is_the_version_we_test(elasticsearch_url: str, index_pref
     made = urllib.request.Request(f"{elasticsearch_url}/{index_prefix}-x", method="PUT")
     with urllib.request.urlopen(made, timeout=30) as answer:
         assert answer.status == 200
+
+
+async def test_rabbitmq_keeps_port_and_data_and_leaves_no_process_behind(
+    rabbitmq_server: RabbitMQ,
+) -> None:
+    async with aiormq.connect(rabbitmq_server.url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare("kept", durable=True)
+    rabbitmq_server.restart()
+    async with aiormq.connect(rabbitmq_server.url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare("kept", passive=True)
+    rabbitmq_server.kill()
+    here = str(rabbitmq_server.port)
+    left = [each for each in psutil.process_iter(["cmdline"]) if here in str(each.info["cmdline"])]
+    assert rabbitmq_server.pid is None
+    assert not left
 
 
 SETTINGS = ["WORKERS", "LOG_LEVEL", "REDIS_ADDR", "DATABASE_URL", "QUEUE_KEY", "PGPASSWORD"]

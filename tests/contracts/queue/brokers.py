@@ -13,8 +13,10 @@ import pytest
 
 from shared.queue.memory import MemoryQueue
 from shared.queue.port import Capabilities
+from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
+from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 
 
 class Broker(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ BROKERS: dict[str, Broker] = {
     "memory": Broker(MemoryQueue.capabilities, MemoryHarness),
     "valkey9": Broker(RedisQueue.capabilities, RedisHarness, "redis_url"),
     "redis7": Broker(RedisQueue.capabilities, RedisHarness, "redis7_url"),
+    "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
 }
 
 

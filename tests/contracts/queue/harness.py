@@ -31,6 +31,9 @@ class Harness(ABC):
     """A delay that surely does not end by itself; shorter where time cannot be moved."""
     patience = 0.0
     """Seconds in which the broker delivers what is ready; 0 when an exchange finds it at once."""
+    sends_ahead = False
+    """Whether the broker sends a consumer what it wants before it claims it: then nobody else can
+    claim that until this consumer closes."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url

@@ -1,0 +1,88 @@
+"""The adapter for RabbitMQ on a real server. Time cannot be moved there: it is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiormq
+
+from shared.queue.administration import QueueAdmin
+from shared.queue.message import decode_message
+from shared.queue.port import InboxDecoder, Queue, QueueSettings
+from shared.queue.rabbitmq.admin import RabbitQueueAdmin
+from shared.queue.rabbitmq.queue import RabbitQueue
+from shared.queue.rabbitmq.topology import buckets, names_of
+from tests.contracts.queue.harness import Harness
+from tests.faults.proxy import Proxy
+
+POLL_SECONDS = 0.01
+
+
+class RabbitHarness(Harness):
+    """Leases end with their connection: consumers' connections go through a proxy that cuts."""
+
+    later = 0.5
+    patience = 0.4
+    sends_ahead = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._consumers: list[RabbitQueue] = []
+        self._proxy: Proxy | None = None
+
+    async def consumer(
+        self,
+        kind: str = "tester",
+        *,
+        settings: QueueSettings | None = None,
+        decoder: InboxDecoder = decode_message,
+    ) -> Queue:
+        if self._proxy is None:
+            self._proxy = await self._open.enter_async_context(Proxy(self.url))
+        return await super().consumer(kind, settings=settings, decoder=decoder)
+
+    def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue:
+        url = self._proxy.url if self._proxy else self.url
+        self._consumers.append(RabbitQueue(settings, url, decoder=decoder))
+        return self._consumers[-1]
+
+    def admin(self) -> QueueAdmin:
+        admin = RabbitQueueAdmin(self.settings, self.url)
+        self._open.push_async_callback(admin.close)
+        return admin
+
+    async def push(self, *messages: bytes) -> None:
+        """Publish to the default exchange, as any client does."""
+        async with aiormq.connect(self.url) as connection:
+            channel = await connection.channel()
+            for message in messages:
+                properties = aiormq.spec.Basic.Properties(delivery_mode=2)
+                await channel.basic_publish(
+                    message, routing_key=self.settings.name, properties=properties
+                )
+
+    async def expire_leases(self) -> None:
+        """Cut every consumer's connection, as the crash of its machine does."""
+        assert self._proxy is not None
+        await self._proxy.cut()
+        async with asyncio.timeout(10):
+            while any(each._link.session for each in self._consumers):
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def ripen(self) -> None:
+        admin = self.admin()
+        async with asyncio.timeout(10):
+            while (await admin.depth()).delayed:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def close(self) -> None:
+        """Close everything, and leave no queue behind."""
+        await super().close()
+        names = names_of(self.settings.name)
+        queues = [names.work, names.suspects, names.dead, names.kind, names.incarnation]
+        async with aiormq.connect(self.url) as connection:
+            channel = await connection.channel()
+            for name in [*queues, *map(names.delay, buckets())]:
+                await channel.queue_delete(name)
+            for name in (names.delays, names.delay_list):
+                await channel.exchange_delete(name)
