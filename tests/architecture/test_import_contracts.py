@@ -20,6 +20,7 @@ EXPECTED = {
     "elasticsearch-library",
     "tantivy-library",
     "aiohttp-library",
+    "rabbitmq-library",
     "structlog-library",
     "queue-adapters",
     "document-adapters",

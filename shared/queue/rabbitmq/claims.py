@@ -102,7 +102,7 @@ class Claims:
         tag, job = self._read(source, message)
         now, names = self._clock.wall(), self._session.names
         elsewhere = misplaced(job, source.queue, self._settings.max_crashes, names, now)
-        if job.raw and elsewhere is None:
+        if not job.type and elsewhere is None:
             elsewhere = buried(replace(job, attempts=job.attempts + 1), job.reason, names, now)
         if elsewhere is not None:
             self._rerouted.append((source, tag, elsewhere))
@@ -130,12 +130,12 @@ class Claims:
         return tag, job
 
     def _stored_job(self, body: bytes, content_type: str | None) -> StoredJob:
-        """Read a job of ours, or a message of the inbox; `raw` is set when it is unreadable."""
+        """Read a job of ours, or a message of the inbox; no type says that it is unreadable."""
         kept = StoredJob(key=next(self._own_keys), raw=body, first_seen=self._clock.wall())
         try:
             if content_type == CONTENT_TYPE:
                 kept = decode(body)
-                if not kept.raw:
+                if kept.type:
                     return kept
             return stored(self._decoder(kept.raw), kept.key, kept.first_seen)
         except ValueError as error:

@@ -44,12 +44,12 @@ async def delay_queues(channel: AbstractChannel, names: Names) -> Sequence[int]:
         else:
             found.append(int(message.routing_key or "0"))
 
-    await channel.basic_consume(answer, hear, no_ack=True)
+    consumer = await channel.basic_consume(answer, hear, no_ack=True)
     for longest in buckets():
         await channel.basic_publish(b"", exchange=names.delays, routing_key=str(longest))
     await channel.basic_publish(_LAST.encode(), routing_key=answer)
     await complete.wait()
-    await channel.queue_delete(answer)
+    await channel.basic_cancel(consumer.consumer_tag or "")  # and the queue goes with it
     return sorted(found)
 
 

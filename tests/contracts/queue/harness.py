@@ -34,6 +34,8 @@ class Harness(ABC):
     sends_ahead = False
     """Whether the broker sends a consumer what it wants before it claims it: then nobody else can
     claim that until this consumer closes."""
+    one_line = False
+    """Whether messages of the inbox and published jobs wait in one line, by their arrival."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url
@@ -49,7 +51,7 @@ class Harness(ABC):
     ) -> Queue:
         """Return an opened queue with a consumer name of its own; closed at the end."""
         queue = self.queue(settings or self.settings, decoder)
-        _patience[id(queue)] = self.patience
+        _harnesses[id(queue)] = self
         self._open.push_async_callback(queue.close)
         await queue.open(kind, ["job"])
         return queue
@@ -57,6 +59,10 @@ class Harness(ABC):
     async def close(self) -> None:
         """Close everything that was opened."""
         await self._open.aclose()
+
+    async def drained(self, queue: Queue) -> bool:
+        """Tell whether the broker surely has nothing more for this consumer now."""
+        return self.patience == 0
 
     @abstractmethod
     def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue: ...
@@ -171,15 +177,18 @@ def job(
     )
 
 
-_patience: dict[int, float] = {}
+_harnesses: dict[int, Harness] = {}
 
 
 async def claim(queue: Queue, want: int = 10) -> Sequence[Delivery]:
     """Claim without settling anything; a broker that delivers in its own time is waited for."""
     deliveries = list((await queue.exchange([], want)).deliveries)
-    until = time.monotonic() + _patience.get(id(queue), 0.0)
-    while len(deliveries) < want and (left := until - time.monotonic()) > 0:
-        await queue.wait(left)
+    harness = _harnesses[id(queue)]
+    until = time.monotonic() + harness.patience
+    while len(deliveries) < want and not await harness.drained(queue):
+        if time.monotonic() > until:
+            break
+        await queue.wait(min(harness.patience, 0.05))
         deliveries += (await queue.exchange([], want - len(deliveries))).deliveries
     return deliveries
 

@@ -21,9 +21,10 @@ POLL_SECONDS = 0.01
 class RabbitHarness(Harness):
     """Leases end with their connection: consumers' connections go through a proxy that cuts."""
 
-    later = 0.5
-    patience = 0.4
+    later = 1.0
+    patience = 10.0
     sends_ahead = True
+    one_line = True
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -64,16 +65,37 @@ class RabbitHarness(Harness):
     async def expire_leases(self) -> None:
         """Cut every consumer's connection, as the crash of its machine does."""
         assert self._proxy is not None
+        admin = self.admin()
+        ready = (await admin.depth()).ready + self._sent()
         await self._proxy.cut()
         async with asyncio.timeout(10):
-            while any(each._link.session for each in self._consumers):
+            while self._sent() or (await admin.depth()).ready < ready:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def ripen(self) -> None:
         admin = self.admin()
+        depth = await admin.depth()
+        due = depth.ready + self._sent() + depth.delayed
         async with asyncio.timeout(10):
-            while (await admin.depth()).delayed:
+            while (await admin.depth()).ready + self._sent() < due:
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def drained(self, queue: Queue) -> bool:
+        """Nothing is ready, or what was asked for was sent; and what was sent has arrived."""
+        assert isinstance(queue, RabbitQueue)
+        session = queue._link.session
+        if session is None:
+            return False
+        for each in session.subscriptions:
+            if each._used < each._prefetch and await session.count(each.queue):
+                return False
+            await each.channel.basic_qos(prefetch_count=each._prefetch)
+        await asyncio.sleep(0)
+        return queue._claims is not None and not queue._claims.rest
+
+    def _sent(self) -> int:
+        sessions = [each._link.session for each in self._consumers]
+        return sum(s.unacked for session in sessions if session for s in session.subscriptions)
 
     async def close(self) -> None:
         """Close everything, and leave no queue behind."""

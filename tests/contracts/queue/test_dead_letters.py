@@ -8,7 +8,8 @@ from tests.contracts.queue.harness import Harness, claim, claim_one, job, keys, 
 
 
 async def test_a_dead_letter_keeps_its_reason_and_its_job(queue: Queue, harness: Harness) -> None:
-    sent = job("a", payload=b'{"n": 1}', dedup="doc-1")
+    dedup = "doc-1" if queue.capabilities.deduplication else ""
+    sent = job("a", payload=b'{"n": 1}', dedup=dedup)
     await queue.publish([sent])
     await settle(queue, await claim_one(queue), Retry("first", 0.0))
     await settle(queue, await claim_one(queue), DeadLetter("Größe: 3:4:5 unbekannt"))

@@ -24,6 +24,7 @@ async def short(harness: Harness) -> Queue:
     )
 
 
+@pytest.mark.needs("lease_per_message")
 async def test_a_lease_is_kept_while_the_loop_is_blocked(
     short: Queue, other: Queue, harness: Harness
 ) -> None:
@@ -39,6 +40,7 @@ async def test_a_lease_is_kept_while_the_loop_is_blocked(
     assert not lost
 
 
+@pytest.mark.needs("lease_per_message")
 async def test_a_lease_is_renewed_only_until_its_time(short: Queue, other: Queue) -> None:
     await short.publish([job("a")])
     delivery = await claim_one(short)
@@ -51,6 +53,7 @@ async def test_a_lease_is_renewed_only_until_its_time(short: Queue, other: Queue
     assert again[0].crashes == 1
 
 
+@pytest.mark.needs("lease_per_message")
 async def test_the_keeper_tells_which_leases_are_lost(
     short: Queue, other: Queue, harness: Harness
 ) -> None:
@@ -68,6 +71,7 @@ async def test_the_keeper_tells_which_leases_are_lost(
     assert list(lost) == [gone.token]
 
 
+@pytest.mark.needs("lease_per_message")
 async def test_what_is_held_may_change_while_the_keeper_runs(short: Queue, other: Queue) -> None:
     held: dict[str, float] = {}
     keeper = short.lease_keeper()
@@ -80,6 +84,7 @@ async def test_what_is_held_may_change_while_the_keeper_runs(short: Queue, other
     keeper.stop()
 
 
+@pytest.mark.needs("lease_per_message")
 async def test_a_stopped_keeper_renews_nothing(short: Queue, other: Queue) -> None:
     await short.publish([job("a")])
     delivery = await claim_one(short)
