@@ -15,6 +15,7 @@ from shared.config import Loaded, load
 from workers.queue import queue
 from workers.screen import screen
 from workers.settings import SuiteSettings
+from workers.top import top
 
 EXIT_CODES = """
 \b
@@ -125,6 +126,7 @@ def show_config(command: str | None, config: Path | None, as_json: bool) -> None
 
 
 main.add_command(queue)
+main.add_command(top)
 
 
 def _settings(flags: dict[str, Any], config: Path | None) -> Loaded[SuiteSettings]:

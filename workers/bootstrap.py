@@ -12,8 +12,9 @@ from indexer.settings import IndexerSettings
 from shared.config import load
 from shared.postgres.database import PostgresDatabase
 from shared.queue.administration import QueueAdmin
-from shared.queue.factory import create_queue, create_queue_admin
-from shared.queue.port import QueueSettings
+from shared.queue.factory import create_queue, create_queue_admin, create_schedule_store
+from shared.queue.port import Queue, QueueSettings
+from shared.queue.schedules import ScheduleStore
 from shared.settings import WorkerSettings
 from workers.progress import Observer
 
@@ -39,13 +40,36 @@ async def open_observer(
 
 @asynccontextmanager
 async def open_queue_admin(name: str) -> AsyncIterator[QueueAdmin]:
-    """Reach a queue on the Redis of the environment. Raises ConfigError for an impossible name."""
-    settings = load(WorkerSettings, flags={}, environ=os.environ).settings
-    admin = create_queue_admin(QueueSettings(name=name), settings.broker())
+    """Reach a queue on the environment's broker. Raises ConfigError for an impossible name."""
+    admin = create_queue_admin(QueueSettings(name=name), _broker())
     try:
         yield admin
     finally:
         await admin.close()
+
+
+@asynccontextmanager
+async def open_queue(name: str) -> AsyncIterator[Queue]:
+    """Reach a queue as a producer. Raises as `open_queue_admin`."""
+    queue = create_queue(QueueSettings(name=name), _broker())
+    try:
+        yield queue
+    finally:
+        await queue.close()
+
+
+@asynccontextmanager
+async def open_schedules(name: str) -> AsyncIterator[ScheduleStore]:
+    """Reach the periodic jobs of a queue. Raises as `open_queue_admin`."""
+    store = create_schedule_store(QueueSettings(name=name), _broker())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _broker() -> str:
+    return load(WorkerSettings, flags={}, environ=os.environ).settings.broker()
 
 
 def _unwatched(_bytes: int, _seconds: float) -> None:
