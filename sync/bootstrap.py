@@ -8,10 +8,12 @@ from functools import partial
 
 from shared.documents.factory import open_documents
 from shared.errors import ConfigError
+from shared.job_outbox.publish import open_job_outbox
+from shared.job_outbox.relay import JobRelay
 from shared.observability.metrics import MetricsTable
 from shared.postgres.database import PostgresDatabase
 from shared.queue.factory import check_broker, create_queue
-from shared.queue.port import QueueSettings
+from shared.queue.port import Queue, QueueSettings
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
 from sync.metrics import SyncMetrics
 from sync.outbox_watch import OutboxWatch
@@ -66,23 +68,22 @@ async def _build(settings: SyncSettings, metrics: SyncMetrics, _: ProcessContext
         replay_window_seconds=settings.replay_window_seconds,
         publish_seconds=settings.publish_seconds,
     )
-    queue = create_queue(
-        QueueSettings(name=settings.queue_key, lease_seconds=settings.lease_seconds),
-        settings.broker(),
-        allow_eviction=settings.allow_eviction,
-    )
+    queue = _queue(settings, settings.queue_key)
+    job_queues = {name: _queue(settings, name) for name in settings.job_queues()}
 
     async def identify() -> QueueIdentity:
         return QueueIdentity(settings.queue_key, await queue.incarnation())
 
     async def close() -> None:
         await source.close()
-        await queue.close()
+        for each in (queue, *job_queues.values()):
+            await each.close()
         await database.close()
 
     try:
         await database.open()
         store = await open_documents(database)
+        await open_job_outbox(database)
         await check_broker(settings.broker(), allow_eviction=settings.allow_eviction)
     except BaseException:
         await close()
@@ -95,8 +96,20 @@ async def _build(settings: SyncSettings, metrics: SyncMetrics, _: ProcessContext
         batch=settings.relay_batch,
         poll_seconds=settings.poll_seconds,
     )
+    job_relays = [
+        JobRelay(database, name, each, replay_window_seconds=settings.replay_window_seconds)
+        for name, each in job_queues.items()
+    ]
     return WorkerParts(
-        services=[relay, OutboxWatch(source.depth, metrics)],
+        services=[relay, OutboxWatch(source.depth, metrics), *job_relays],
         probes={"queue": queue.depth, "documents": store.sources},
         close=close,
+    )
+
+
+def _queue(settings: SyncSettings, name: str) -> Queue:
+    return create_queue(
+        QueueSettings(name=name, lease_seconds=settings.lease_seconds),
+        settings.broker(),
+        allow_eviction=settings.allow_eviction,
     )

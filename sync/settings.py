@@ -17,6 +17,10 @@ class SyncSettings(WorkerSettings, frozen=True, kw_only=True):
     queue_key: Annotated[
         str, setting("Queue of index_document jobs, that of worker-indexer.", min_length=1)
     ] = "indexer:jobs"
+    job_outbox_queues: Annotated[
+        str,
+        setting("Queues, separated by commas, whose jobs are published inside transactions."),
+    ] = ""
     relay_batch: Annotated[
         int, setting("How many changes are published at once.", ge=1, le=10_000)
     ] = 1000
@@ -30,3 +34,7 @@ class SyncSettings(WorkerSettings, frozen=True, kw_only=True):
         float,
         setting("How long published changes are kept, for a queue that lost jobs.", ge=0),
     ] = 3600.0
+
+    def job_queues(self) -> list[str]:
+        """Return the names of JOB_OUTBOX_QUEUES."""
+        return [name.strip() for name in self.job_outbox_queues.split(",") if name.strip()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 import redis
@@ -80,6 +81,101 @@ def test_neither_keys_nor_all_is_a_mistake_that_deletes_nothing(url: str) -> Non
     assert run("purge", QUEUE).exit_code == 2
     assert run("purge", QUEUE, "key", "--all").exit_code == 2
     assert depth(url).dead == 2
+
+
+def published(*arguments: str) -> list[str]:
+    ran = run("publish", QUEUE, "--json", *arguments)
+    assert ran.exit_code == 0, ran.output
+    keys: list[str] = json.loads(ran.output)["keys"]
+    return keys
+
+
+def test_a_published_job_is_listed_and_shown(url: str) -> None:
+    (key,) = published("--type", "send", "--payload", '{"to": 7}', "--id", "mine")
+    (listed,) = json.loads(run("list", QUEUE, "--state", "ready", "--json").output)
+    assert (listed["key"], listed["type"], listed["id"]) == (key, "send", "mine")
+    shown = run("show", QUEUE, key).output
+    assert "ready" in shown
+    assert '{"to": 7}' in shown
+    assert json.loads(run("depth", QUEUE, "--json").output)["ready"] == 1
+    assert "ready          1" in run("depth", QUEUE).output
+
+
+def test_a_job_that_is_not_there_is_said_to_be(url: str) -> None:
+    ran = run("show", QUEUE, "nobody")
+    assert (ran.exit_code, "has no job nobody" in ran.output) == (1, True)
+
+
+def test_a_file_of_jobs_is_published_whole_or_not_at_all(url: str, tmp_path: Path) -> None:
+    lines = tmp_path / "jobs"
+    lines.write_bytes(READABLE + b"\n\n" + READABLE + b"\n")
+    assert len(published("--file", str(lines), "--delay", "60")) == 2
+    assert depth(url).delayed == 2
+    lines.write_bytes(READABLE + b"\nrubbish\n")
+    ran = run("publish", QUEUE, "--file", str(lines))
+    assert (ran.exit_code, "line 2" in ran.output) == (2, True)
+    assert depth(url).delayed == 2
+
+
+@pytest.mark.parametrize(
+    "mistake", [[], ["--type", "a", "--file", "-"], ["--type", "a", "--payload", "{"]]
+)
+def test_what_cannot_be_published_is_a_mistake(url: str, mistake: list[str]) -> None:
+    assert run("publish", QUEUE, *mistake).exit_code == 2
+
+
+def test_dead_letters_are_chosen_by_type_and_by_time(url: str) -> None:
+    assert run("replay", QUEUE, "--type", "other").output == "0 replayed.\n"
+    assert run("replay", QUEUE, "--until", "1h").output == "0 replayed.\n"
+    assert run("replay", QUEUE, "--since", "2999-01-01").output == "0 replayed.\n"
+    assert run("replay", QUEUE, "--type", "index_document", "--since", "1h").output == (
+        "1 replayed.\n"
+    )
+    assert (depth(url).ready, depth(url).dead) == (1, 1)
+    assert run("purge", QUEUE, "--since", "yesterday").exit_code == 2
+
+
+def test_waiting_jobs_are_cancelled(url: str) -> None:
+    (key,) = published("--type", "send")
+    assert run("cancel", QUEUE, key).output == "1 of 1 cancelled.\n"
+    assert run("cancel", QUEUE, key).exit_code == 1
+    assert run("show", QUEUE, key).exit_code == 1
+
+
+def claim(url: str) -> int:
+    async def ask() -> int:
+        queue = create_queue(QueueSettings(name=QUEUE), url)
+        await queue.open("indexer", ["send"])
+        try:
+            return len((await queue.exchange([], 10)).deliveries)
+        finally:
+            await queue.close()
+
+    return asyncio.run(ask())
+
+
+def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(url: str) -> None:
+    published("--type", "send")
+    assert run("pause", QUEUE).output == f"{QUEUE} paused.\n"
+    assert claim(url) == 0
+    run("resume", QUEUE)
+    assert claim(url) == 1
+
+
+def test_a_drain_pauses_and_waits_for_what_runs(url: str) -> None:
+    assert "drained" in run("drain", QUEUE).output
+    run("resume", QUEUE)
+    published("--type", "send")
+    assert claim(url) == 1
+    ran = run("drain", QUEUE, "--timeout", "0.2")
+    assert (ran.exit_code, "1 jobs" in ran.output) == (1, True)
+    assert run("drain", QUEUE, "--type", "other", "--timeout", "0").exit_code == 0
+    assert run("drain", QUEUE, "--type", "send", "--timeout", "0").exit_code == 1
+
+
+def test_a_queue_without_schedules_says_so(url: str) -> None:
+    assert run("schedules", QUEUE).output == "No schedules.\n"
+    assert run("schedules", QUEUE, "--forget", "nightly").exit_code == 1
 
 
 def test_a_server_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
