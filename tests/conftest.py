@@ -27,6 +27,7 @@ from tests.services.elasticsearch import Elasticsearch
 from tests.services.environment import is_setting
 from tests.services.missing import impossible
 from tests.services.rabbitmq import RabbitMQ
+from tests.services.redis_cluster import RedisCluster
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
@@ -137,6 +138,21 @@ def redis_url(_valkey: Redis) -> str:
 def redis7_url(_redis7: Redis) -> str:
     """URL of an empty Redis 7.0, append-only every second."""
     return _emptied(_redis7)
+
+
+@pytest.fixture(scope="session")
+def _redis_cluster(new_directory: Callable[[str], Path]) -> Iterator[RedisCluster]:
+    cluster = RedisCluster(new_directory("cluster"))
+    cluster.start()
+    yield cluster
+    cluster.kill()
+
+
+@pytest.fixture
+def redis_cluster_url(_redis_cluster: RedisCluster) -> str:
+    """URL of an empty Redis Cluster of three nodes."""
+    _redis_cluster.flush()
+    return _redis_cluster.url
 
 
 @pytest.fixture(params=["valkey9", "redis7"])

@@ -9,7 +9,7 @@ from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, Queue, QueueSettings
 
-_REDIS = ("redis", "rediss", "unix")
+_REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _RABBITMQ = ("amqp", "amqps")
 
 
@@ -20,8 +20,8 @@ def create_queue(
     allow_eviction: bool = False,
     decoder: InboxDecoder = decode_message,
 ) -> Queue:
-    """Return a queue on redis://, rediss://, unix://, amqp://, amqps://, or memory:// (inside of
-    this process only).
+    """Return a queue on the broker that the scheme of the URL names: redis://, redis+cluster://,
+    amqp:// and the like; memory:// is inside of this process only.
 
     `decoder` reads the messages of the inbox. Connects at the first call. Raises ConfigError
     for another scheme or a name that cannot be a queue's.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.asyncio
@@ -15,6 +15,9 @@ from shared.errors import ConfigError
 CONNECT_TIMEOUT_SECONDS = 5.0
 ANSWER_TIMEOUT_SECONDS = 15.0
 """Longer than any blocking command of the suite, and than an fsync on a slow disk."""
+
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+"""Of the URL of any node of a Redis Cluster; the others are found through it."""
 
 _OPTIONS: dict[str, Any] = {
     "decode_responses": False,
@@ -29,10 +32,16 @@ def connect(url: str) -> redis.asyncio.Redis:
     """Return a client whose answers are bytes and which never repeats a command by itself.
 
     A repeated command may be carried out twice; only its caller knows whether that does harm.
-    Connects at the first command. Raises ConfigError when the URL is not a Redis URL.
+    Connects at the first command. For a cluster it is a RedisCluster, which sends each command to
+    the node that has its keys. Raises ConfigError when the URL is not a Redis URL.
     """
+    once = AsyncRetry(NoBackoff(), 0)
     try:
-        return redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **_OPTIONS)
+        if (plain := _of_cluster(url)) is None:
+            return redis.asyncio.Redis.from_url(url, retry=once, **_OPTIONS)
+        from redis.asyncio.cluster import RedisCluster
+
+        return cast("redis.asyncio.Redis", RedisCluster.from_url(plain, retry=once, **_OPTIONS))
     except ValueError:
         raise _not_a_url(url) from None
 
@@ -40,23 +49,46 @@ def connect(url: str) -> redis.asyncio.Redis:
 def connect_blocking(
     url: str, *, answer_timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
 ) -> redis.Redis:
-    """Return the same kind of client for a thread of its own. Raises as `connect`."""
+    """Return the same kind of client for a thread of its own, made at once for a cluster.
+
+    Raises as `connect`, and for a cluster whatever its client raises when no node answers.
+    """
+    once = Retry(NoBackoff(), 0)
     options = _OPTIONS | {"socket_timeout": answer_timeout_seconds}
     try:
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+        if (plain := _of_cluster(url)) is None:
+            return redis.Redis.from_url(url, retry=once, **options)
+        from redis.cluster import RedisCluster
+
+        return cast("redis.Redis", RedisCluster.from_url(plain, retry=once, **options))
     except ValueError:
         raise _not_a_url(url) from None
 
 
+def is_cluster(client: redis.Redis | redis.asyncio.Redis) -> bool:
+    """Tell whether a client of `connect` talks to a cluster."""
+    return not hasattr(client, "connection_pool")
+
+
 def address_of(client: redis.Redis | redis.asyncio.Redis) -> str:
     """Return host:port, or the socket's path, for people: never user and password."""
+    if is_cluster(client):
+        nodes: Any = client
+        return "the cluster of " + ", ".join(nodes.nodes_manager.startup_nodes)
     options = client.connection_pool.connection_kwargs
     return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
+
+
+def _of_cluster(url: str) -> str | None:
+    scheme, separator, rest = url.partition("://")
+    plain = CLUSTER_SCHEMES.get(scheme)
+    return f"{plain}{separator}{rest}" if plain else None
 
 
 def _not_a_url(url: str) -> ConfigError:
     scheme = url.partition("://")[0] if "://" in url else "no scheme"
     return ConfigError(
         f"not a Redis URL ({scheme}); "
-        "allowed are redis://[:password@]host:port/0, rediss://... and unix://path"
+        "allowed are redis://[:password@]host:port/0, rediss://..., unix://path "
+        "and redis+cluster://host:port"
     )

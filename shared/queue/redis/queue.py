@@ -76,7 +76,7 @@ class RedisQueue:
         """See Queue.open."""
         try:
             await check_server(self._client, allow_eviction=self._allow_eviction)
-            origin = (await incarnation(self._client))[:12]
+            origin = (await incarnation(self._client, self._keys.prefix))[:12]
             exchanger = Exchanger(
                 self._client, self._keys, self._settings, self._decoder, self._clock, origin
             )
@@ -131,7 +131,7 @@ class RedisQueue:
 
     async def incarnation(self) -> str:
         """See Queue.incarnation."""
-        return await incarnation(self._client)
+        return await incarnation(self._client, self._keys.prefix)
 
     async def close(self) -> None:
         """See WorkSource.close."""

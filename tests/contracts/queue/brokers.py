@@ -36,6 +36,7 @@ BROKERS: dict[str, Broker] = {
     "valkey9": Broker(RedisQueue.capabilities, RedisHarness, "redis_url"),
     "redis7": Broker(RedisQueue.capabilities, RedisHarness, "redis7_url"),
     "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
+    "cluster": Broker(RedisQueue.capabilities, RedisHarness, "redis_cluster_url"),
 }
 
 
