@@ -28,12 +28,13 @@ from tests.services.environment import is_setting
 from tests.services.missing import impossible
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.redis_cluster import RedisCluster
+from tests.services.nats import Nats
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
 pytest_plugins = ("tests.services.no_skips",)
 
-Server = TypeVar("Server", Redis, Postgres, Elasticsearch, RabbitMQ)
+Server = TypeVar("Server", Redis, Postgres, Elasticsearch, RabbitMQ, Nats)
 _database_numbers = itertools.count()
 
 
@@ -179,6 +180,31 @@ def _emptied(server: Redis) -> str:
         client.flushall()
         client.script_flush()
     return server.url
+
+
+# --- NATS --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _nats(new_directory: Callable[[str], Path]) -> Iterator[Nats]:
+    # Not synced: no test that shares this server cuts the machine's power.
+    server = Nats(new_directory("nats"), sync="2m")
+    server.start()
+    yield from _until_killed(server)
+
+
+@pytest.fixture
+def nats_url(_nats: Nats) -> str:
+    """URL of a NATS server with JetStream that tests share: each uses queue names of its own."""
+    return _nats.url
+
+
+@pytest.fixture
+def nats_server(new_directory: Callable[[str], Path]) -> Iterator[Nats]:
+    """A private NATS server that syncs every write."""
+    server = Nats(new_directory("nats"))
+    server.start()
+    yield from _until_killed(server)
 
 
 # --- Postgres ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from shared.queue.port import InboxDecoder, Queue, QueueSettings
 
 _REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _RABBITMQ = ("amqp", "amqps")
+_NATS = ("nats", "tls")
 
 
 def create_queue(
@@ -35,6 +36,10 @@ def create_queue(
         from shared.queue.rabbitmq.queue import RabbitQueue
 
         return RabbitQueue(settings, url, decoder=decoder)
+    if scheme in _NATS:
+        from shared.queue.nats_jetstream.queue import NatsQueue
+
+        return NatsQueue(settings, url, decoder=decoder)
     if scheme == "memory":
         from shared.queue.memory import MemoryQueue, shared_broker
 
@@ -55,6 +60,10 @@ def create_queue_admin(
         from shared.queue.rabbitmq.admin import RabbitQueueAdmin
 
         return RabbitQueueAdmin(settings, url, decoder=decoder)
+    if scheme in _NATS:
+        from shared.queue.nats_jetstream.admin import NatsQueueAdmin
+
+        return NatsQueueAdmin(settings, url)
     if scheme == "memory":
         from shared.queue.memory import shared_broker
         from shared.queue.memory_admin import MemoryQueueAdmin
@@ -84,5 +93,5 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
 
 
 def _unknown(scheme: str) -> ConfigError:
-    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, "memory"))
+    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, *_NATS, "memory"))
     return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")

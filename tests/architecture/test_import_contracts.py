@@ -21,6 +21,7 @@ EXPECTED = {
     "tantivy-library",
     "aiohttp-library",
     "rabbitmq-library",
+    "nats-library",
     "structlog-library",
     "queue-adapters",
     "document-adapters",

@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from shared.queue.memory import MemoryQueue
+from shared.queue.nats_jetstream.capabilities import CAPABILITIES as NATS
 from shared.queue.port import Capabilities
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
+from tests.contracts.queue.nats_harness import NatsHarness
 
 
 class Broker(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ BROKERS: dict[str, Broker] = {
     "redis7": Broker(RedisQueue.capabilities, RedisHarness, "redis7_url"),
     "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
     "cluster": Broker(RedisQueue.capabilities, RedisHarness, "redis_cluster_url"),
+    "nats": Broker(NATS, NatsHarness, "nats_url"),
 }
 
 

@@ -29,6 +29,11 @@ class Harness(ABC):
 
     later = 60.0
     """A delay that surely does not end by itself; shorter where time cannot be moved."""
+    knows_due = True
+    """Whether the broker tells when delayed jobs and leases are due; else a wait ends by then, and
+    an ended lease counts as one until its job is handed out again."""
+    hands_back_in_front = True
+    """Whether a hand-back takes the place it had; elsewhere it is claimed after what waits."""
     patience = 0.0
     """Seconds in which the broker delivers what is ready; 0 when an exchange finds it at once."""
     sends_ahead = False

@@ -113,12 +113,13 @@ async def test_more_than_was_wanted_is_due_at_once(queue: Queue) -> None:
 
 
 @pytest.mark.needs("lease_per_message")
-async def test_the_next_due_time_is_known(queue: Queue) -> None:
+async def test_the_next_due_time_is_known(queue: Queue, harness: Harness) -> None:
     assert (await queue.exchange([], 1)).next_due_seconds is None
     await queue.publish([job(delay=20.0)])
     due = (await queue.exchange([], 1)).next_due_seconds
-    assert due is not None
-    assert 15 < due <= 20
+    if harness.knows_due:
+        assert due is not None
+        assert 15 < due <= 20
     await queue.publish([job(), job()])
     assert (await queue.exchange([], 1)).next_due_seconds == 0
 

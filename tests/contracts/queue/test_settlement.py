@@ -69,12 +69,14 @@ async def test_work_handed_back_is_handed_out_again_and_spends_nothing(
 
 
 @pytest.mark.needs("lease_per_message")
-async def test_work_handed_back_goes_to_the_front(queue: Queue, other: Queue) -> None:
+async def test_work_handed_back_keeps_its_order(
+    queue: Queue, other: Queue, harness: Harness
+) -> None:
     await queue.publish([job(key) for key in "abcd"])
     first, second, _ = await claim(queue, 3)
     await queue.exchange([Settlement(first, HandBack()), Settlement(second, HandBack())], 0)
     again = await claim(other, 3)
-    assert keys(again) == ["a", "b", "d"]
+    assert keys(again) == (["a", "b", "d"] if harness.hands_back_in_front else ["d", "a", "b"])
 
 
 @pytest.mark.needs("out_of_order_settlement")
@@ -245,8 +247,9 @@ async def test_a_lease_has_the_length_that_was_set(harness: Harness) -> None:
     await short.publish([job("a")])
     first = await claim_one(short)
     due = (await short.exchange([], 5)).next_due_seconds
-    assert due is not None
-    assert due <= 0.2
+    if harness.knows_due:
+        assert due is not None
+        assert due <= 0.2
     while not (again := await claim(short)):
         await short.wait(1.0)
     assert again[0].crashes == first.crashes + 1

@@ -20,6 +20,7 @@ def _no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the idle look, nothing but wake-ups ends a wait."""
     monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.nats_jetstream.queue.IDLE_LOOK_SECONDS", 60.0)
 
 
 async def next_job(queue: Queue) -> str:
