@@ -26,9 +26,9 @@ from tests.services import servers, shared_server
 from tests.services.elasticsearch import Elasticsearch
 from tests.services.environment import is_setting
 from tests.services.missing import impossible
+from tests.services.nats import Nats
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.redis_cluster import RedisCluster
-from tests.services.nats import Nats
 from tests.services.servers import Postgres, Redis
 
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes

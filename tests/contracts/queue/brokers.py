@@ -17,8 +17,8 @@ from shared.queue.port import Capabilities
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
-from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 from tests.contracts.queue.nats_harness import NatsHarness
+from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 
 
 class Broker(msgspec.Struct, frozen=True):
