@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command "make lock" $(ARGS)
 JOBS ?= 2
 
-.PHONY: help setup demo test test-all acceptance lint format bench bench-queue ledger power-cut lock clean
+.PHONY: help setup demo test test-all acceptance nightly lint format bench bench-queue ledger power-cut lock clean
 
 help: ## list what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ acceptance: .venv/dev.stamp ## run the long tests on real input (needs every ser
 	.venv/bin/pytest -n $(JOBS) -m slow $(ARGS)
 
 test-all: test acceptance ## both
+
+nightly: .venv/dev.stamp ## compare 2,000 random histories of each queue with the model
+	QUEUE_MODEL_EXAMPLES=2000 .venv/bin/pytest -n $(JOBS) tests/contracts/queue/test_model.py $(ARGS)
 
 lint: .venv/dev.stamp ## check style, types and import directions
 	.venv/bin/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.queue.port import QueueSettings
+from shared.queue.redis.admin import RedisQueueAdmin
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.queue import RedisQueue
 from shared.redis.client import connect
@@ -93,3 +94,24 @@ async def test_a_message_that_was_moved_for_a_killed_worker_is_not_lost(
     assert (await consumers[0].depth()).inbox == 2
     assert [each.job.id for each in await claim(consumers[0])] == ["1", "2"]
     assert keys(await claim(consumers[1])) == []
+
+
+async def test_a_paused_queue_is_woken_by_its_resume_and_not_by_its_inbox(
+    consumers: tuple[RedisQueue, RedisQueue], any_redis_url: str
+) -> None:
+    first, _ = consumers
+    admin, client = RedisQueueAdmin(SETTINGS, any_redis_url), connect(any_redis_url)
+    await admin.pause()
+    await client.lpush("jobs", *[b'{"type": "job"}'] * 50)
+    for queue in consumers:
+        assert (await queue.exchange([], 10)).next_due_seconds is None
+    await first.wait(10)  # the pause itself wakes somebody
+    waiting = [await asleep(queue) for queue in consumers]
+    assert await client.llen("jobs") == 50, "nobody moves what nobody may claim"
+    await admin.resume()
+    done, _ = await asyncio.wait(waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert done
+    assert len(await claim(first, 10)) == 10, "and leaves work, so the other is woken too"
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    await admin.close()
+    await client.aclose()

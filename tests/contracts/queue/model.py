@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from shared.jobs import Job
@@ -34,6 +35,9 @@ class Model:
     tokens: set[str] = field(default_factory=set)
     suspect_of: dict[int, str] = field(default_factory=dict)
     inbox: int = 0
+    """Messages nobody has seen the key of; some may be put aside, if their type was paused."""
+    queue_paused: bool = False
+    paused_types: set[str] = field(default_factory=set)
 
     def publish(self, job: Job) -> bool:
         if job.key in self.jobs or not self._twin_gives_way(job):
@@ -69,6 +73,7 @@ class Model:
                 del self.jobs[known.job.key]
             case DeadLetter():
                 known.place = "dead"
+                known.attempt += 1
             case Retry() | Snooze() | HandBack():
                 self._wait(known, "ready" if isinstance(verdict, HandBack) else "delayed")
                 known.attempt += isinstance(verdict, Retry)
@@ -100,10 +105,13 @@ class Model:
 
     def claimable(self, consumer: int) -> int:
         """How many of the ready jobs this consumer may have now."""
-        suspects = [each for each in self.at("ready") if each.crashes >= SUSPECT]
+        if self.queue_paused:
+            return 0
+        ready = [each for each in self.at("ready") if each.job.type not in self.paused_types]
+        suspects = [each for each in ready if each.crashes >= SUSPECT]
         busy = self.held(self.suspect_of.get(consumer, "")) is not None
-        fit = len(self.at("ready")) - len(suspects) + (1 if suspects and not busy else 0)
-        return self.inbox + fit
+        fit = len(ready) - len(suspects) + (1 if suspects and not busy else 0)
+        return fit + (0 if "inbox" in self.paused_types else self.inbox)
 
     def claimed(self, consumer: int, job: Job, token: str) -> Known:
         key = job.key
@@ -121,8 +129,26 @@ class Model:
             self.suspect_of[consumer] = token
         return known
 
-    def replay(self) -> None:
-        for known in self.at("dead"):
+    def replay(self, keys: Collection[str]) -> None:
+        for known in map(self.jobs.__getitem__, keys):
             known.place, known.attempt, known.crashes = "ready", 1, 0
             if known.job.dedup_key:
                 self.covered.setdefault(known.job.dedup_key, known.job.key)
+
+    def cancel(self, keys: Collection[str]) -> None:
+        for key in keys:
+            dedup = self.jobs.pop(key).job.dedup_key
+            if self.covered.get(dedup) == key:
+                del self.covered[dedup]
+
+    def purge(self, keys: Collection[str]) -> None:
+        for key in keys:
+            del self.jobs[key]
+
+    def pause(self, job_type: str | None, *, on: bool) -> None:
+        if job_type is None:
+            self.queue_paused = on
+        elif on:
+            self.paused_types.add(job_type)
+        else:
+            self.paused_types.discard(job_type)
