@@ -163,7 +163,7 @@ class MemoryQueue:
             case _ if not self._broker.may_wait(entry):
                 return
             case HandBack():
-                self._broker.put(entry, in_front=True)
+                self._broker.hand_back(entry)
             case Snooze(after=after):
                 self._broker.delay(entry, now + after)
             case Retry(after=after):

@@ -200,6 +200,15 @@ class MemoryBroker:
             line.appendleft(entry)
         self.tell()
 
+    def hand_back(self, entry: Entry) -> None:
+        """Put an entry in front; a message that nobody worked on back into the inbox as it came."""
+        if entry.job is None and not entry.attempts and not entry.crashes:
+            del self.live[entry.key]
+            self.inbox.append(entry.raw)
+            self.tell()
+        else:
+            self.put(entry, in_front=True)
+
     def bury(self, entry: Entry, reason: str, now: float) -> None:
         """Make an entry a dead letter."""
         entry.reason, entry.died_at = reason, now

@@ -112,6 +112,13 @@ local function bury(key, epoch, attempts, crashes, reason, job)
   redis.call('HDEL', jobs, key)
 end
 
+-- A message of the inbox that nobody worked on goes back as it came: a worker of another kind that
+-- pops the same list finds it there, also when the last of ours has gone.
+local function return_message(key, job)
+  redis.call('RPUSH', inbox, string.sub(job, 33))
+  redis.call('HDEL', jobs, key)
+end
+
 -- Their leases are removed last: a sorted set that is emptied and filled again in every batch
 -- goes through its slow small form each time, and costs several times as much.
 local function settle_finished()
@@ -142,6 +149,9 @@ local function settle(verdict, token, value)
   local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes
   if not may_wait(key, member, crashes, job) then return end
   if verdict == 'park' and park(member, value) then return end
+  if verdict == 'back' and sub(job, 1, 1) == 'r' and attempts .. crashes == '00' then
+    return return_message(key, job)
+  end
   if verdict == 'back' or verdict == 'park' then
     return enqueue('RPUSH', key, member, crashes, job)
   end

@@ -141,11 +141,18 @@ class RedisQueue:
                 with translated(self._address):
                     async with asyncio.timeout(GOODBYE_SECONDS):
                         await self._client.zrem(self._keys.alive, self._exchanger.consumer)
+                        await self._return_intake()
         except ConnectionLostError:
             return  # it stops counting as alive by itself
         finally:
             self._exchanger = None
             await self._client.aclose()
+
+    async def _return_intake(self) -> None:
+        """Put what wake-ups took back into the inbox, where workers of other kinds look too."""
+        keys = self._keys
+        for _ in range(await self._client.llen(keys.intake)):
+            await self._client.lmove(keys.intake, keys.inbox, src="LEFT", dest="RIGHT")
 
     def _published_form(self, job: Job) -> tuple[Argument, ...]:
         dedup = job.dedup_key.encode()

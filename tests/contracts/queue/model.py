@@ -74,6 +74,11 @@ class Model:
             case DeadLetter():
                 known.place = "dead"
                 known.attempt += 1
+            case HandBack() if (
+                known.job.type == "inbox" and known.attempt == 1 and not known.crashes
+            ):
+                del self.jobs[known.job.key]
+                self.inbox += 1
             case Retry() | Snooze() | HandBack():
                 self._wait(known, "ready" if isinstance(verdict, HandBack) else "delayed")
                 known.attempt += isinstance(verdict, Retry)

@@ -107,10 +107,10 @@ async def test_a_claimed_message_is_found_by_the_key_it_was_given(
     assert held is not None
     assert (held.state, held.job) == ("leased", delivery.job)
     assert not await admin.jobs("inbox")
-    await settle(queue, delivery, HandBack())
-    back = await admin.job(delivery.job.key)
-    assert back is not None
-    assert (back.state, back.job) == ("ready", delivery.job)
+    await settle(queue, delivery, Snooze(60.0))
+    snoozed = await admin.job(delivery.job.key)
+    assert snoozed is not None
+    assert (snoozed.state, snoozed.job) == ("delayed", delivery.job)
 
 
 async def test_a_job_is_found_in_whatever_state(queue: Queue, harness: Harness) -> None:
