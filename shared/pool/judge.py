@@ -66,10 +66,10 @@ class Judge:
         """Note that a processor is done and its verdict will follow."""
         self._cells[delivery.job.type].duration.observe(seconds)
 
-    def abandoned(self, delivery: Delivery) -> None:
+    def abandoned(self, delivery: Delivery, *, in_thread: bool = False) -> None:
         """Note that a job goes on though it was cancelled and its slot replaced."""
         self._cells[delivery.job.type].abandoned.add()
-        log.warning("job_abandoned", **_names(delivery))
+        log.warning("job_abandoned", **_names(delivery), in_thread=in_thread)
 
     def unstarted(self, delivery: Delivery, verdict: Verdict) -> None:
         """Settle what no processor has worked on."""

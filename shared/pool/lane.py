@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from shared.clock import Clock
 from shared.jobs import Delivery
+from shared.pool.calling import Calling
 from shared.pool.deferrals import Deferrals
 from shared.pool.gathering import Gathering
 from shared.pool.judge import Judge
 from shared.pool.ledger import Ledger
-from shared.pool.processor import BatchProcessor, Execution, Processor
-from shared.pool.run import Cause, process_of
+from shared.pool.processor import AnyProcessor, Execution
+from shared.pool.run import Cause
 from shared.pool.runner import Runner
 from shared.pool.settings import PoolSettings
 from shared.pool.slots import Slots
@@ -25,24 +24,24 @@ class Lane:
 
     def __init__(
         self,
-        processor: Processor[Any] | BatchProcessor[Any],
+        processor: AnyProcessor,
+        calling: Calling,
         settings: PoolSettings,
         slots: Slots,
         ledger: Ledger,
         judge: Judge,
         clock: Clock,
     ) -> None:
-        size, linger, process = process_of(processor)
         timeout, policy, grace = (
             processor.timeout_seconds, processor.retry, settings.cancel_grace_seconds,
         )  # fmt: skip
         settle_seconds = grace + settings.settle_seconds
-        self.lease_span = linger + timeout + settle_seconds
+        self.lease_span = calling.linger_seconds + timeout + settle_seconds
         self._deferrals = Deferrals(timeout, settle_seconds, policy, ledger, judge, clock)
-        self.gathering = Gathering(size, linger, self.start_ready)
+        self.gathering = Gathering(calling.batch_size, calling.linger_seconds, self.start_ready)
         self._runner = Runner(
-            process, timeout, grace, policy, self.gathering, slots, judge, self._deferrals.add,
-            clock.monotonic,
+            calling.process, timeout, grace, policy, self.gathering, slots, judge,
+            self._deferrals.add, clock.monotonic,
         )  # fmt: skip
         self._decode = msgspec.json.Decoder(processor.payload_type).decode
         self._ledger = ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ class Processor(Protocol[P]):
     """Handles one job at a time.
 
     Whatever it raises becomes one verdict (see retry_policy); nothing it raises stops the worker.
+    Jobs that never suspend may run one after another in the same task, each in a clean context.
     """
 
     job_type: str
@@ -34,6 +35,23 @@ class Processor(Protocol[P]):
 
     async def process(self, execution: Execution[P]) -> Verdict | Deferred:
         """Do the work; cancelled when the timeout passes."""
+        ...
+
+
+class ThreadProcessor(Protocol[P]):
+    """Handles one job at a time in a plain function, which runs in a thread.
+
+    A thread cannot be killed: at its timeout, or on a stop, the job's slot is freed and its verdict
+    given, but the function goes on; it is counted as abandoned.
+    """
+
+    job_type: str
+    payload_type: type[P]
+    timeout_seconds: float
+    retry: RetryPolicy
+
+    def process(self, execution: Execution[P]) -> Verdict:
+        """Do the work; must stand being run in many threads at once."""
         ...
 
 
@@ -51,3 +69,6 @@ class BatchProcessor(Protocol[P]):
     async def process_batch(self, batch: Sequence[Execution[P]]) -> Sequence[Verdict | Deferred]:
         """Return one verdict for each execution, in order."""
         ...
+
+
+AnyProcessor = Processor[Any] | ThreadProcessor[Any] | BatchProcessor[Any]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
-from shared.pool.processor import BatchProcessor, Execution, Processor
+from shared.pool.processor import Execution
 
 Work: TypeAlias = "Execution[Any] | list[Execution[Any]]"
 """What one call of a processor is given: a job, or a batch of them."""
 Process = Callable[[Any], Awaitable[Any]]
 """Takes Work; returns a verdict, or for a batch one for each."""
+
+
+def executions_of(work: Work) -> Sequence[Execution[Any]]:
+    """Return the jobs of one call."""
+    return work if isinstance(work, list) else (work,)
 
 
 class Cause(Enum):
@@ -42,21 +47,13 @@ class Run:
     @property
     def executions(self) -> Sequence[Execution[Any]]:
         """The jobs it works on."""
-        return self.work if isinstance(self.work, list) else (self.work,)
+        return executions_of(self.work)
 
     def cancel(self, cause: Cause) -> None:
         """Cancel the task."""
         self.cause = cause
         assert self.task is not None
         self.task.cancel()
-
-
-def process_of(processor: Processor[Any] | BatchProcessor[Any]) -> tuple[int, float, Process]:
-    """Return batch size (0: one by one), linger seconds, and what is to be called."""
-    if hasattr(processor, "process_batch"):
-        batcher = cast("BatchProcessor[Any]", processor)
-        return batcher.batch_size, batcher.linger_seconds, batcher.process_batch
-    return 0, 0.0, processor.process
 
 
 def mismatch(outcomes: Any, executions: Sequence[Execution[Any]]) -> TypeError | None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.jobs import Delivery
 from shared.observability.logs import get_logger
+from shared.pool.calling import Calling
 from shared.pool.conversation import Conversation
 from shared.pool.intake import SUSPECT_CRASHES, Quarantine, unknown_type
 from shared.pool.judge import Judge
 from shared.pool.lane import Lane
 from shared.pool.ledger import Ledger
 from shared.pool.metrics import PoolMetrics
-from shared.pool.processor import BatchProcessor, Processor
+from shared.pool.middleware import Middleware
+from shared.pool.processor import AnyProcessor
 from shared.pool.settings import PoolSettings
 from shared.pool.slots import Slots
+from shared.pool.threads import Threads
 from shared.verdicts import HandBack
 from shared.work_source import Exchange, WorkSource
 
@@ -37,12 +39,14 @@ class WorkerPool:
     def __init__(
         self,
         source: WorkSource,
-        processors: Sequence[Processor[Any] | BatchProcessor[Any]],
+        processors: Sequence[AnyProcessor],
         *,
         settings: PoolSettings,
         metrics: PoolMetrics,
+        middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
     ) -> None:
+        """`middleware` surrounds every processor, the first outermost."""
         self._source = source
         self._settings = settings
         self._metrics = metrics
@@ -51,8 +55,17 @@ class WorkerPool:
         self._ledger = Ledger(self._wake.set)
         self._slots = Slots(settings.workers, metrics.slots_busy, self._slot_freed)
         judge = self._judge = Judge(self._ledger, metrics, [p.job_type for p in processors])
+        threads = self._threads = Threads(settings.workers)
         self._lanes = {
-            p.job_type: Lane(p, settings, self._slots, self._ledger, judge, self._clock)
+            p.job_type: Lane(
+                p,
+                Calling(p, middleware, threads, judge),
+                settings,
+                self._slots,
+                self._ledger,
+                judge,
+                self._clock,
+            )
             for p in processors
         }
         self._slot_holds = min(lane.gathering.size for lane in self._lanes.values())
@@ -209,6 +222,7 @@ class WorkerPool:
             self._ticking.cancel()
         for lane in self._lanes.values():
             lane.cancel_all()
+        self._threads.close()
         stopping.cancel()
         await asyncio.gather(stopping, return_exceptions=True)
         await self._talk.close()

@@ -23,6 +23,7 @@ EXPECTED = {
     "rabbitmq-library",
     "nats-library",
     "structlog-library",
+    "opentelemetry-library",
     "queue-adapters",
     "document-adapters",
     "search-adapters",

@@ -109,6 +109,13 @@ class Worker:
         return await self._work(execution)
 
 
+class ThreadWorker(Worker):
+    """A processor that is a plain function given by the test."""
+
+    def process(self, execution: Execution[Payload]) -> Any:  # type: ignore[override]
+        return self._work(execution)
+
+
 class Batcher:
     """A batch processor whose work is a function given by the test."""
 
@@ -152,6 +159,7 @@ async def pool_on(
     source: DirectedSource,
     *processors: Any,
     clock: FrozenClock | None = None,
+    middleware: Sequence[Any] = (),
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     """Run a pool on a source; leaving stops it, and fails when the pool failed."""
@@ -159,7 +167,14 @@ async def pool_on(
     metrics = PoolMetrics(table, sorted({p.job_type for p in processors}))
     bench = Bench(source, clock, table)
     chosen = PoolSettings(**({"sweep_seconds": 0.01, "workers": 4} | settings))
-    bench.pool = WorkerPool(source, list(processors), settings=chosen, metrics=metrics, clock=clock)
+    bench.pool = WorkerPool(
+        source,
+        list(processors),
+        settings=chosen,
+        metrics=metrics,
+        middleware=middleware,
+        clock=clock,
+    )
     bench.task = asyncio.create_task(bench.pool.run(bench.stop))
     try:
         yield bench

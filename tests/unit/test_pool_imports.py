@@ -6,7 +6,16 @@ import os
 import subprocess
 import sys
 
-LATER = ("structlog", "prometheus_client", "tenacity", "redis", "asyncpg", "aiohttp", "ctypes")
+LATER = (
+    "structlog",
+    "prometheus_client",
+    "tenacity",
+    "redis",
+    "asyncpg",
+    "aiohttp",
+    "ctypes",
+    "opentelemetry",
+)
 
 
 def test_the_core_of_a_worker_imports_no_library_that_can_wait() -> None:
