@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from shared.clock import Clock, SystemClock
 from shared.errors import QueueConflictError
 from shared.jobs import Delivery, Job, Priority
-from shared.queue.memory_broker import SUSPECT_CRASHES, Entry, MemoryBroker
+from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory_entry import Entry
 from shared.queue.message import decode_message
 from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
 from shared.renewal_thread import RenewalThread
@@ -43,7 +44,7 @@ class MemoryQueue:
         deduplication=True,
         dedup_window=True,
         replace=True,
-        lanes=False,
+        lanes=True,
         lease_per_message=True,
         out_of_order_settlement=True,
         cancel=True,
@@ -96,12 +97,13 @@ class MemoryQueue:
             now = self._clock.wall()
             self._calls += 1
             self._stay_alive()
+            self._broker.lanes.limits = self._settings.lane_limits
             refused = [s.delivery.token for s in settled if not self._is_held(s)]
             for each in reversed(settled):  # so that what is handed back keeps its order
                 self._settle(each, now)
             self._broker.bring_back(now, self._settings.max_crashes)
             deliveries = self._hand_out_up_to(0 if self._broker.queue_paused else want, now)
-            due = self._broker.next_due(now)
+            due = self._broker.next_due(now, suspect_may_run=not self._suspect_runs())
         self._due_at = None if due is None else self._clock.monotonic() + due
         return Exchange(deliveries=deliveries, refused=refused, next_due_seconds=due)
 
@@ -118,7 +120,8 @@ class MemoryQueue:
             longest = min(longest, self._due_at - self._clock.monotonic())
         with self._broker.lock:
             self._broker.listeners.add(wake)
-            if self._broker.next_due(self._clock.wall()) == 0.0:
+            may = not self._suspect_runs()
+            if self._broker.next_due(self._clock.wall(), suspect_may_run=may) == 0.0:
                 woken.set()
         try:
             async with asyncio.timeout(longest):
@@ -172,13 +175,15 @@ class MemoryQueue:
 
     def _claim(self, want: int, now: float) -> list[Entry]:
         broker, claimed = self._broker, list[Entry]()
-        if want > 0 and self._suspect not in broker.leased:
+        if want > 0 and not self._suspect_runs():
             claimed.extend(broker.take(broker.suspects, 1))
         claimed.extend(broker.take(broker.ready[Priority.HIGH], want - len(claimed)))
+        self._claim_lanes((want - len(claimed) + self._calls // 2 % 2) // 2, now, claimed)
         share = (want - len(claimed) + self._calls % 2) // 2
         claimed.extend(broker.take_inbox(share, now))
         claimed.extend(broker.take(broker.ready[Priority.NORMAL], want - len(claimed)))
         claimed.extend(broker.take_inbox(want - len(claimed), now))
+        self._claim_lanes(want - len(claimed), now, claimed)
         claimed.extend(broker.take(broker.ready[Priority.LOW], want - len(claimed)))
         return claimed
 
@@ -187,6 +192,13 @@ class MemoryQueue:
         while claimed := self._claim(want - len(deliveries), now):
             deliveries += [d for entry in claimed if (d := self._hand_out(entry, now))]
         return deliveries
+
+    def _claim_lanes(self, most: int, now: float, claimed: list[Entry]) -> None:
+        may = not self._suspect_runs() and not any(each.suspect for each in claimed)
+        claimed.extend(self._broker.take_lanes(most, now, suspect_may_run=may))
+
+    def _suspect_runs(self) -> bool:
+        return self._suspect in self._broker.leased
 
     def _hand_out(self, entry: Entry, now: float) -> Delivery | None:
         try:
@@ -198,7 +210,7 @@ class MemoryQueue:
         if self._broker.park(entry, job.type):
             return None
         self._broker.lease(entry, now + self._settings.lease_seconds)
-        if entry.crashes >= SUSPECT_CRASHES:
+        if entry.suspect:
             self._suspect = entry.token
         return Delivery(
             job=replace(

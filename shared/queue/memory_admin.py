@@ -11,7 +11,8 @@ from shared.clock import Clock, SystemClock
 from shared.jobs import Job
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
 from shared.queue.memory import MemoryQueue
-from shared.queue.memory_broker import Entry, MemoryBroker
+from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory_entry import Entry
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, QueueDepth
 

@@ -9,42 +9,10 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from uuid import uuid4
 
-import msgspec
-
 from shared.jobs import Job, Priority
+from shared.queue.memory_entry import Entry
+from shared.queue.memory_lanes import MemoryLanes
 from shared.queue.port import QueueDepth
-
-SUSPECT_CRASHES = 2
-"""A job whose lease expired so often runs alone among its like in a process."""
-
-
-class Entry(msgspec.Struct):
-    """A job or a raw message, and where it stands."""
-
-    key: str
-    job: Job | None
-    """None for a message of the inbox, which the consumer reads."""
-    raw: bytes
-    first_seen: float
-    ready_at: float
-    epoch: int = 0
-    attempts: int = 0
-    crashes: int = 0
-    token: str = ""
-    """Of the hand-out that holds it now; empty while it waits or is dead."""
-    lease_until: float = 0.0
-    reason: str = ""
-    died_at: float = 0.0
-
-    @property
-    def priority(self) -> Priority:
-        """The ready list it belongs to."""
-        return self.job.priority if self.job else Priority.NORMAL
-
-    @property
-    def dedup_key(self) -> str:
-        """Empty when it has none."""
-        return self.job.dedup_key if self.job else ""
 
 
 class MemoryBroker:
@@ -69,6 +37,7 @@ class MemoryBroker:
         self.windows: dict[str, float] = {}
         """Deduplication key -> until when its window drops what is published."""
         self._windows_kept = 1000
+        self.lanes = MemoryLanes()
         self.kinds: dict[str, tuple[str, float]] = {}
         """Consumer -> its worker kind, and until when it counts as alive."""
         self.delayed: list[tuple[float, int, Entry]] = []
@@ -152,7 +121,8 @@ class MemoryBroker:
 
     def lines(self) -> list[deque[Entry]]:
         """All that is ready, next to be handed out first; each line from its right end."""
-        return [*self.parked.values(), self.suspects, *self.ready.values()]
+        high, normal, low = self.ready.values()
+        return [*self.parked.values(), self.suspects, high, *self.lanes.lines(), normal, low]
 
     def cancel(self, key: str) -> bool:
         """Take a job off the queue, waiting or running; False when there is none."""
@@ -192,9 +162,10 @@ class MemoryBroker:
 
     def put(self, entry: Entry, *, in_front: bool) -> None:
         """Make an entry ready."""
-        suspect = entry.crashes >= SUSPECT_CRASHES
-        line = self.suspects if suspect else self.ready[entry.priority]
-        if in_front:
+        line = self.suspects if entry.suspect else self.ready[entry.priority]
+        if lane := self.lanes.limited(entry):
+            self.lanes.enter(lane, entry, in_front=in_front)
+        elif in_front:
             line.append(entry)
         else:
             line.appendleft(entry)
@@ -221,6 +192,7 @@ class MemoryBroker:
         entry.token = f"{entry.key}:{entry.epoch}:{entry.attempts}:{entry.crashes}"
         entry.lease_until = until
         self.leased[entry.token] = entry
+        self.lanes.hold(entry)
 
     def replay(self, key: str, now: float) -> bool:
         """Make a dead letter ready with fresh counts; False when there is none."""
@@ -240,7 +212,9 @@ class MemoryBroker:
         """End a lease; None when it was lost."""
         entry = self.leased.pop(token, None)
         if entry is not None:
-            entry.token = ""
+            entry.token = entry.lane = ""
+            if self.lanes.let_go(token):
+                self.tell()
         return entry
 
     def bring_back(self, now: float, max_crashes: int) -> None:
@@ -259,15 +233,31 @@ class MemoryBroker:
             self.put(entry, in_front=False)
 
     def take(self, line: deque[Entry], most: int) -> Iterable[Entry]:
-        """Take entries off a ready list, letting go of their dedup keys; park what is paused."""
+        """Take entries off a ready list; the paused, and those with a lane by now, go elsewhere."""
         while most > 0 and line:
             entry = line.pop()
-            if entry.job and self.park(entry, entry.job.type):
+            if self._is_parked(entry):
                 continue
-            if self.dedup.get(entry.dedup_key) == entry.key:
-                del self.dedup[entry.dedup_key]
+            if lane := self.lanes.limited(entry):
+                self.lanes.enter(lane, entry, in_front=False)
+                continue
+            self._uncover(entry)
             most -= 1
             yield entry
+
+    def take_lanes(self, most: int, now: float, *, suspect_may_run: bool) -> Iterable[Entry]:
+        """Take what lanes may start."""
+        taken = self.lanes.take(most, now, suspect_may_run=suspect_may_run, aside=self._is_parked)
+        for entry in taken:
+            self._uncover(entry)
+            yield entry
+
+    def _is_parked(self, entry: Entry) -> bool:
+        return entry.job is not None and self.park(entry, entry.job.type)
+
+    def _uncover(self, entry: Entry) -> None:
+        if self.dedup.get(entry.dedup_key) == entry.key:
+            del self.dedup[entry.dedup_key]
 
     def take_inbox(self, most: int, now: float) -> Iterable[Entry]:
         """Take messages off the inbox, oldest first, each under a key of its own."""
@@ -278,22 +268,27 @@ class MemoryBroker:
             yield self.live[key]
 
     def depth(self, now: float) -> QueueDepth:
-        """Count what waits where."""
-        heads = [line[-1].ready_at for line in self.lines() if line]
+        """Count what waits where; what its lane holds back has no part in the age."""
+        lines = [*self.parked.values(), self.suspects, *self.ready.values()]
+        heads = [*(line[-1] for line in lines if line), *self.lanes.heads(now)]
+        oldest = min((each.ready_at for each in heads), default=None)
         return QueueDepth(
             inbox=len(self.inbox),
             ready=sum(map(len, self.lines())),
             delayed=len(self.delayed),
             leased=len(self.leased),
             dead=len(self.dead),
-            oldest_ready_age_seconds=now - min(heads) if heads else None,
+            oldest_ready_age_seconds=None if oldest is None else now - oldest,
         )
 
-    def next_due(self, now: float) -> float | None:
+    def next_due(self, now: float, *, suspect_may_run: bool = True) -> float | None:
         """Seconds until something becomes ready."""
         if not self.queue_paused and (self.inbox or any(self.ready.values())):
             return 0.0
-        times = [each.lease_until for each in self.leased.values()]
+        times = [each.lease_until - now for each in self.leased.values()]
         if self.delayed:
-            times.append(self.delayed[0][0])
-        return max(0.0, min(times) - now) if times else None
+            times.append(self.delayed[0][0] - now)
+        lanes = self.lanes.next_due(now, suspect_may_run=suspect_may_run)
+        if lanes is not None and not self.queue_paused:
+            times.append(lanes)
+        return max(0.0, min(times)) if times else None

@@ -66,6 +66,14 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     burst: int = 1
     """How many may start at once after a rest."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for limits that mean nothing."""
+        if self.max_running < 0 or self.per_second < 0 or self.burst < 1:
+            raise ConfigError(
+                f"lane_limits: {self} is not allowed: max_running and per_second must be 0 "
+                "(no limit) or more, burst 1 or more"
+            )
+
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the three workers and every adapter agree on for one queue."""
@@ -80,7 +88,8 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     dead-lettered."""
     lane_limits: Mapping[str, LaneLimits] = {}
     """Limits by lane; `*` stands for every lane that is not named. A lane without limits is like
-    no lane."""
+    no lane. In a lane with limits, jobs are handed out in the order in which they became ready,
+    whatever their priorities. All workers of a queue must agree."""
     shards: int = 1
     """Over how many independent parts the queue is spread; all its users must agree."""
 

@@ -21,7 +21,12 @@ MOST_PER_CALL = 1000
 _replay = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "replay.lua")
 _purge = Script("shared.queue.redis", "purge.lua")
 _cancel = Script(
-    "shared.queue.redis", "prelude.lua", "waiting.lua", "whereabouts.lua", "cancel.lua"
+    "shared.queue.redis",
+    "prelude.lua",
+    "waiting.lua",
+    "lanes.lua",
+    "whereabouts.lua",
+    "cancel.lua",
 )
 _pause = Script("shared.queue.redis", "prelude.lua", "paused.lua", "pause.lua")
 

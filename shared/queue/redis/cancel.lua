@@ -4,7 +4,7 @@
 -- KEYS  jobs, delayed, leases, dedup, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua, waiting.lua and whereabouts.lua.
+-- After prelude.lua, waiting.lua, lanes.lua and whereabouts.lua.
 
 local jobs, delayed, leases, dedup = unpack(KEYS, 1, 4)
 local cancelled, elsewhere = 0, {}
@@ -36,6 +36,9 @@ if next(elsewhere) then
     end
   end)
   for i = 1, #lost do redis.call('ZREM', leases, lost[i]) end
+  if leave_lanes(lost) and redis.call('LLEN', prefix .. 'wake') == 0 then
+    redis.call('LPUSH', prefix .. 'wake', '')
+  end
   if #lost > 0 then renew_generation() end -- or a token of theirs could come up again
   for key in pairs(elsewhere) do void(key) end
 end

@@ -2,12 +2,12 @@
 --
 -- KEYS  inbox, intake, delayed, leases, dead, jobs, suspects, ready:0, ready:1, ready:2, prefix
 -- Answer: inbox, ready, delayed, leased, dead, milliseconds since the job at the head of any
---         ready list became ready (-1: none is ready)
--- After prelude.lua, waiting.lua and paused.lua.
+--         list, or of a lane next in turn, became ready (-1: none is ready)
+-- After prelude.lua, waiting.lua, paused.lua and lanes.lua.
 
 local SLICE = 100
 local void = tonumber(redis.call('HGET', VOID, '') or 0)
-local ready, oldest = -void, -1
+local ready, oldest = (redis.call('HGET', WAITING, '') or 0) - void, -1
 
 -- What is worth nothing at the head of a list goes, so that the head is a job.
 local function head_of(list)
@@ -22,6 +22,11 @@ local function head_of(list)
   return redis.call('LINDEX', list, -1)
 end
 
+local function look_at(head)
+  local job = head and redis.call('HGET', KEYS[6], string.match(head, '^(.*):%d+:%d+:%d+$'))
+  if job then oldest = math.max(oldest, now - string.sub(job, 16, 28)) end
+end
+
 read_paused()
 local lists = {unpack(KEYS, 7, 10)}
 for job_type in pairs(paused) do
@@ -29,10 +34,12 @@ for job_type in pairs(paused) do
 end
 
 for i = 1, #lists do
-  local head = head_of(lists[i])
+  look_at(head_of(lists[i]))
   ready = ready + redis.call('LLEN', lists[i])
-  local job = head and redis.call('HGET', KEYS[6], string.match(head, '^(.*):%d+:%d+:%d+$'))
-  if job then oldest = math.max(oldest, now - string.sub(job, 16, 28)) end
+end
+-- What a lane holds back is no reason to add workers: only lanes that may start count here.
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES, '-inf', now, 'LIMIT', 0, 10)) do
+  look_at(redis.call('LINDEX', list_of(lane), -1))
 end
 
 return {

@@ -8,7 +8,9 @@ from shared.queue.port import QueueDepth
 from shared.queue.redis.keys import QueueKeys
 from shared.redis.script import Script
 
-_depth = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "depth.lua")
+_depth = Script(
+    "shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "lanes.lua", "depth.lua"
+)
 
 
 async def depth_of(client: redis.asyncio.Redis, keys: QueueKeys) -> QueueDepth:

@@ -7,11 +7,12 @@
 --
 -- KEYS  see below
 -- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
---       finished tokens as one MessagePack array, then for each other settlement: verdict
---       (retry, snooze, back, dead, park), token, milliseconds, reason or job type
+--       limits of lanes as a MessagePack map (empty: none), finished tokens as one MessagePack array,
+--       then for each other settlement: verdict (retry, snooze, back, dead, park), token,
+--       milliseconds, reason or job type
 -- Answer: now, next due in ms (-1: nothing known), names of what is paused, number refused, refused
 --         tokens, then for each delivery: token, stored job
--- After prelude.lua, waiting.lua and paused.lua.
+-- After prelude.lua, waiting.lua, paused.lua and lanes.lua.
 
 local inbox, intake, wake, jobs, leases, delayed = unpack(KEYS, 1, 6)
 local ready = {KEYS[7], KEYS[8], KEYS[9]}
@@ -19,7 +20,8 @@ local suspects, dedup, dead, records, alive, serial, answer = unpack(KEYS, 10, 1
 local consumer, call, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, max_crashes, bound = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local origin, answer_ttl, alive_for = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local finished = cmsgpack.unpack(ARGV[10])
+local finished = cmsgpack.unpack(ARGV[11])
+limits = ARGV[10] ~= '' and cmsgpack.unpack(ARGV[10]) or {}
 local SUSPECT = 2 -- expired leases that make a job one
 local SLICE = 1000 -- Lua cannot unpack much more at once
 local FRESH, FIRST = ':0:0:0', ':1:0:0' -- ends of most members, and of most tokens
@@ -28,9 +30,13 @@ local sub = string.sub
 local refused, tokens, stored = {}, {}, {}
 local done, is_done = {}, {} -- finished tokens that were held: as a list, and as a set
 local suspects_moved = false
-local unusual = redis.call('EXISTS', VOID, PAUSED) > 0
+-- What few queues use costs the others this one look.
+local unusual = redis.call('EXISTS', VOID, PAUSED, HELD, WAITING) > 0
 local void_exist = unusual and redis.call('EXISTS', VOID) == 1
+local lanes_exist = unusual or ARGV[10] ~= ''
 if unusual then read_paused() end
+local any_paused = next(paused) ~= nil
+local may_pop_in_vain = unusual or lanes_exist
 
 local function in_slices(command, key, list)
   for from = 1, #list, SLICE do
@@ -92,6 +98,11 @@ local function let_go(member, job)
 end
 
 local function enqueue(command, key, member, crashes, job)
+  local lane = lane_of(job)
+  if lane then
+    suspects_moved = suspects_moved or tonumber(crashes) >= SUSPECT
+    return enter_lane(command, lane, member)
+  end
   local list = ready[string.byte(job, 2) - 47]
   if tonumber(crashes) >= SUSPECT then
     list = suspects
@@ -134,6 +145,7 @@ local function settle_finished()
     end
   end
   in_slices('HDEL', jobs, keys)
+  if lanes_exist then leave_lanes(done) end
 end
 
 local function settle(verdict, token, value)
@@ -141,6 +153,7 @@ local function settle(verdict, token, value)
     refused[#refused + 1] = token
     return
   end
+  if lanes_exist then leave_lanes({token}) end
   local key, epoch, attempts, crashes = parse(token)
   local job = redis.call('HGET', jobs, key)
   if not job then return end
@@ -167,6 +180,7 @@ local function reap()
   end
   if #expired == 0 then return end
   in_slices('ZREM', leases, expired)
+  if lanes_exist then leave_lanes(expired) end
   local found = fetch('HMGET', jobs, keys_of(expired))
   for i = #expired, 1, -1 do
     local key, epoch, attempts, crashes = parse(expired[i])
@@ -214,13 +228,27 @@ local function hand_out(token, job)
   stored[#stored + 1] = job
 end
 
-local function deliver(members)
+-- One suspect at a time, so that whatever it does to its process is counted against it alone.
+local function suspect_runs()
+  local held = redis.call('HGET', answer, 'suspect')
+  return held and not is_done[held] and redis.call('ZSCORE', leases, held)
+end
+
+-- What is paused is put aside; with `divert`, a job whose lane got limits since goes there.
+local function goes_elsewhere(member, job, divert)
+  if any_paused and park(member, type_of(job)) then return true end
+  local lane = divert and lane_of(job)
+  if lane then enter_lane('LPUSH', lane, member) end
+  return lane
+end
+
+local function deliver(members, divert)
   local keys, next_tokens = {}, {}
   for i = 1, #members do keys[i], next_tokens[i] = next_token(members[i]) end
   local found, count = fetch('HMGET', jobs, keys), #tokens
   for i = 1, #members do
     local job = found[i]
-    if job and not (unusual and park(members[i], type_of(job))) then
+    if job and not (may_pop_in_vain and goes_elsewhere(members[i], job, divert)) then
       if sub(job, 29, 32) ~= '0000' then let_go(members[i], job) end
       count = count + 1
       tokens[count], stored[count] = next_tokens[i], job
@@ -228,20 +256,20 @@ local function deliver(members)
   end
 end
 
--- Takes up to `count` off a list; once, unless what it takes is worth nothing or is parked.
+-- Takes up to `count` off a list; once, unless what it takes may be void, or go elsewhere.
 local function claim_with(take, list, count)
   local most, looked = #tokens + count, 0
   while most > #tokens and looked < bound do
     local found = redis.call('RPOP', list, most - #tokens)
     if not found then return end
     take(found)
-    looked = unusual and looked + #found or bound
+    looked = may_pop_in_vain and looked + #found or bound
   end
 end
 
 local function take_members(members)
   if void_exist then members = living(members) end
-  deliver(members)
+  deliver(members, lanes_exist)
 end
 
 local function take_messages(messages)
@@ -252,7 +280,7 @@ local function take_messages(messages)
     local job = string.format('r1%013d%013d0000', now, now) .. messages[i]
     fields[#fields + 1] = key
     fields[#fields + 1] = job
-    if not (unusual and park(key .. ':0:0:0', type_of(job))) then hand_out(key .. ':1:0:0', job) end
+    if not (any_paused and park(key .. ':0:0:0', type_of(job))) then hand_out(key .. ':1:0:0', job) end
   end
   in_slices('HSET', jobs, fields)
 end
@@ -260,22 +288,81 @@ end
 local function claim(list, count) claim_with(take_members, list, count) end
 local function claim_raw(list, count) claim_with(take_messages, list, count) end
 
--- One suspect at a time, so that whatever it does to its process is counted against it alone.
-local function claim_suspect()
-  local held = redis.call('HGET', answer, 'suspect')
-  if held and not is_done[held] and redis.call('ZSCORE', leases, held) then return end
-  claim(suspects, 1)
-  if #tokens > 0 then
-    redis.call('HSET', answer, 'suspect', tokens[1])
-    suspects_moved = true
+local may_take_suspect -- nil: not known yet
+local passed, passed_count = {}, 0 -- lanes in which a suspect is next, while one runs here
+
+-- Takes what may be started of popped members; at a second suspect the rest goes back.
+local function startable(lane, members)
+  local left = {}
+  for i = 1, #members do
+    local _, _, _, crashes = parse(members[i])
+    if tonumber(crashes) >= SUSPECT then
+      if may_take_suspect == nil then may_take_suspect = not suspect_runs() end
+      if not may_take_suspect then
+        for back = #members, i, -1 do enter_lane('RPUSH', lane, members[back]) end
+        passed[lane], passed_count = true, passed_count + 1
+        return left
+      end
+      may_take_suspect = false
+      local _, token = next_token(members[i])
+      redis.call('HSET', answer, 'suspect', token)
+    end
+    left[#left + 1] = members[i]
+  end
+  return left
+end
+
+local function claim_lane(lane, count)
+  local limit = limits_of(lane)
+  local most = may_start(lane, limit, count)
+  local members = most > 0 and redis.call('RPOP', list_of(lane), most)
+  if not members then return close_lane(lane) end
+  count_waiting(lane, -#members)
+  if void_exist then members = living(members) end
+  local before = #tokens
+  deliver(startable(lane, members), false)
+  if #tokens > before then count_started(lane, limit, {unpack(tokens, before + 1)}) end
+  close_lane(lane)
+end
+
+-- The lanes that may start now, first the one whose turn was longest ago.
+local function due_lanes(most)
+  local due = {}
+  local found = redis.call(
+    'ZRANGEBYSCORE', LANES, '-inf', exact_now, 'LIMIT', 0, most + passed_count)
+  for i = 1, #found do
+    if not passed[found[i]] then due[#due + 1] = found[i] end
+  end
+  return due
+end
+
+local function claim_lanes(count)
+  local most = #tokens + count
+  for _ = 1, lanes_exist and bound or 0 do
+    if #tokens >= most then return end
+    local due = due_lanes(most - #tokens)
+    if #due == 0 then return end
+    for i = 1, #due do
+      claim_lane(due[i], math.ceil((most - #tokens) / (#due - i + 1)))
+    end
   end
 end
 
--- The inbox and the normal jobs share what is wanted, so that neither starves the other.
+local function claim_suspect()
+  if suspect_runs() then return end
+  claim(suspects, 1)
+  if #tokens > 0 then
+    redis.call('HSET', answer, 'suspect', tokens[1])
+    suspects_moved, may_take_suspect = true, false
+  end
+end
+
+-- Lanes, the inbox and the normal jobs share what is wanted, so that none starves another.
 local function claim_all()
   if want == 0 or paused[''] then return end
   claim_suspect()
   claim(ready[1], want - #tokens)
+  claim_lanes(math.floor((want - #tokens + math.floor(call / 2) % 2) / 2))
   local share = math.floor((want - #tokens + call % 2) / 2)
   local before = #tokens
   claim_raw(intake, share)
@@ -283,6 +370,7 @@ local function claim_all()
   claim(ready[2], want - #tokens)
   claim_raw(intake, want - #tokens)
   claim_raw(inbox, want - #tokens)
+  claim_lanes(want - #tokens)
   claim(ready[3], want - #tokens)
   local entries, lease_end = {}, string.format('%d', now + lease)
   for i = 1, #tokens do
@@ -316,7 +404,26 @@ local function next_due()
     local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if head[2] and (due < 0 or head[2] - now < due) then due = math.max(0, head[2] - now) end
   end
+  local lanes = lanes_exist and not paused[''] and redis.call('ZRANGE', LANES, 0, passed_count, 'WITHSCORES') or {}
+  for i = 1, #lanes, 2 do
+    if not passed[lanes[i]] then
+      local wait = math.ceil(math.max(0, lanes[i + 1] - exact_now))
+      return due < 0 and wait or math.min(due, wait)
+    end
+  end
   return due
+end
+
+-- A worker's first call tells its limits to those who publish, so that they put jobs of a limited
+-- lane there at once, and opens lanes that other limits kept away.
+local function share_limits()
+  local before = redis.call('GET', LIMITS) or ''
+  if before == ARGV[10] then return end
+  for _, lane in ipairs(redis.call('HKEYS', WAITING)) do
+    if lane ~= '' then close_lane(lane) end
+  end
+  redis.call('DEL', LIMITS)
+  if ARGV[10] ~= '' then redis.call('SET', LIMITS, ARGV[10]) end
 end
 
 local last = tonumber(redis.call('HGET', answer, 'call') or 0)
@@ -325,14 +432,15 @@ if call < last then
 elseif call == last then
   recall()
 else
+  if call == 1 then share_limits() end
   settle_finished()
-  for i = 11, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  for i = 12, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
   reap()
   promote()
   if unusual then put_back_resumed() end
   claim_all()
   in_slices('ZREM', leases, done)
-  if #ARGV > 10 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
+  if #ARGV > 11 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
     redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
     redis.call('EXPIRE', answer, answer_ttl)
   end
@@ -340,7 +448,8 @@ else
 end
 
 local due = next_due()
-if due == 0 or (suspects_moved and not paused[''] and redis.call('EXISTS', suspects) == 1) then
+local function suspects_left() return passed_count > 0 or redis.call('EXISTS', suspects) == 1 end
+if due == 0 or (suspects_moved and not paused[''] and suspects_left()) then
   if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '') end
 end
 

@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.jobs import Delivery, Job
 from shared.queue.port import InboxDecoder, QueueSettings
 from shared.queue.redis.keys import QueueKeys
+from shared.queue.redis.lane_limits import encode_limits
 from shared.queue.redis.settlement import arguments_of
 from shared.queue.redis.stored_job import decode_job, first_seen_ms
 from shared.redis.client import address_of
@@ -28,7 +29,14 @@ ANSWER_KEPT_SECONDS = 3600
 _FIRST = ":1:0:0"
 """End of the token of a job that is handed out for the first time."""
 
-_script = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "exchange.lua")
+_script = Script(
+    "shared.queue.redis",
+    "prelude.lua",
+    "waiting.lua",
+    "paused.lua",
+    "lanes.lua",
+    "exchange.lua",
+)
 
 
 class _Call(msgspec.Struct):
@@ -62,6 +70,7 @@ class Exchanger:
             keys.answer(self.consumer), keys.prefix,
         ]  # fmt: skip
         self._settings = settings
+        self._lane_limits = encode_limits(settings.lane_limits)
         self._decoder = decoder
         self._clock = clock
         self._origin = origin
@@ -110,7 +119,7 @@ class Exchanger:
         head: list[Argument] = [
             self.consumer, self._number, min(want, MOST_PER_CALL), lease_ms,
             self._settings.max_crashes, MOST_PER_CALL, self._origin, ANSWER_KEPT_SECONDS,
-            alive_ms(self._settings),
+            alive_ms(self._settings), self._lane_limits,
         ]  # fmt: skip
         arguments = head + arguments_of(settled + self._unreadable)
         for each in self._to_park:

@@ -4,7 +4,7 @@
 -- ARGV  state (inbox, ready, delayed, leased), offset, limit
 -- Answer: for each job: member (inbox: empty), milliseconds until it is due (ready, inbox: 0), stored
 --         job (inbox: message)
--- After prelude.lua, waiting.lua and paused.lua.
+-- After prelude.lua, waiting.lua, paused.lua and lanes.lua.
 
 local state, skip, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local jobs = KEYS[3]
@@ -65,6 +65,9 @@ local function list_ready()
   read_paused()
   for job_type in pairs(paused) do
     if job_type ~= '' then table.insert(lists, 1, parked_in(job_type)) end
+  end
+  for _, lane in ipairs(redis.call('HKEYS', WAITING)) do
+    if lane ~= '' then table.insert(lists, #lists - 1, list_of(lane)) end
   end
   walk(lists, function(part)
     local found, voids = fields_of(jobs, part), fields_of(VOID, part)

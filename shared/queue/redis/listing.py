@@ -16,7 +16,9 @@ from shared.redis.script import Script
 
 PAGE = 1000
 
-_list = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "list.lua")
+_list = Script(
+    "shared.queue.redis", "prelude.lua", "waiting.lua", "paused.lua", "lanes.lua", "list.lua"
+)
 _find = Script("shared.queue.redis", "prelude.lua", "whereabouts.lua", "find.lua")
 
 

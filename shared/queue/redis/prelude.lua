@@ -4,3 +4,4 @@
 local prefix = KEYS[#KEYS]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local exact_now = time[1] * 1000 + time[2] / 1000

@@ -40,6 +40,12 @@ local function may_wait(twin, member, due, replace)
   return true
 end
 
+local function enqueue(member, priority, job, lane)
+  lane = lane ~= '' and lane_of(job)
+  if lane then return enter_lane('LPUSH', lane, member) end
+  redis.call('LPUSH', KEYS[5 + priority], member)
+end
+
 -- Options are a digit, the priority, and for jobs that ask for more a MessagePack array: window in
 -- milliseconds, whether to replace, lane, milliseconds to keep the result.
 local function stored_form(options, delay, twin, body)
@@ -65,7 +71,7 @@ local function store(key, delay, options, twin, body)
   if delay > 0 then
     redis.call('ZADD', delayed, now + delay, member)
   else
-    redis.call('LPUSH', KEYS[5 + string.sub(options, 1, 1)], member)
+    enqueue(member, string.sub(options, 1, 1), job, more[3])
   end
   return 1
 end

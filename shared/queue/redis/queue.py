@@ -40,7 +40,12 @@ GOODBYE_SECONDS = 1.0
 MOST_PER_PUBLISH = 1000
 
 _publish = Script(
-    "shared.queue.redis", "prelude.lua", "waiting.lua", "publish_jobs.lua", "publish.lua"
+    "shared.queue.redis",
+    "prelude.lua",
+    "waiting.lua",
+    "lanes.lua",
+    "publish_jobs.lua",
+    "publish.lua",
 )
 _register = Script("shared.queue.redis", "register.lua")
 

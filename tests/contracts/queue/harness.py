@@ -91,6 +91,10 @@ class Harness(ABC):
         """Let every deduplication window end; needs `dedup_window`."""
         raise NotImplementedError
 
+    async def rest_lanes(self) -> None:
+        """Let every lane rest until its rate allows a full burst again; needs `lanes`."""
+        raise NotImplementedError
+
 
 class MemoryHarness(Harness):
     """The adapter in memory."""
@@ -118,6 +122,10 @@ class MemoryHarness(Harness):
 
     async def end_windows(self) -> None:
         self.broker.windows.update(dict.fromkeys(self.broker.windows, 0.0))
+
+    async def rest_lanes(self) -> None:
+        for lane in self.broker.lanes.lanes.values():
+            lane.spaced = 0.0
 
 
 class RedisHarness(Harness):
@@ -148,6 +156,10 @@ class RedisHarness(Harness):
 
     async def end_windows(self) -> None:
         await self._into_the_past(f"{self.keys.prefix}windows")
+
+    async def rest_lanes(self) -> None:
+        await self._into_the_past(f"{self.keys.prefix}lanes:rates")
+        await self._into_the_past(f"{self.keys.prefix}lanes")
 
     async def _into_the_past(self, sorted_set: str) -> None:
         members = await self.client.zrange(sorted_set, 0, -1)
