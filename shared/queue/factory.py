@@ -27,6 +27,17 @@ def create_queue(
     `decoder` reads the messages of the inbox. Connects at the first call. Raises ConfigError
     for another scheme or a name that cannot be a queue's.
     """
+    if settings.shards != 1:
+        from shared.queue.sharded.names import settings_of_shards
+        from shared.queue.sharded.queue import ShardedQueue
+
+        parts = settings_of_shards(settings)
+        return ShardedQueue(
+            [
+                create_queue(part, url, allow_eviction=allow_eviction, decoder=decoder)
+                for part in parts
+            ]
+        )
     scheme = urlsplit(url).scheme
     if scheme in _REDIS:
         from shared.queue.redis.queue import RedisQueue
@@ -51,6 +62,12 @@ def create_queue_admin(
     settings: QueueSettings, url: str, *, decoder: InboxDecoder = decode_message
 ) -> QueueAdmin:
     """Return the administration of a queue. Raises as `create_queue`."""
+    if settings.shards != 1:
+        from shared.queue.sharded.admin import ShardedQueueAdmin
+        from shared.queue.sharded.names import settings_of_shards
+
+        parts = settings_of_shards(settings)
+        return ShardedQueueAdmin([create_queue_admin(part, url, decoder=decoder) for part in parts])
     scheme = urlsplit(url).scheme
     if scheme in _REDIS:
         from shared.queue.redis.admin import RedisQueueAdmin
