@@ -82,6 +82,11 @@ def translated(address: str) -> Iterator[None]:
         raise DependencyError(f"{address} does not take the message: {error}") from error
     except _LOST as error:
         raise ConnectionLostError(f"{address}: {_reason(error)}") from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # What the library leaves of a request whose channel was closed.
+        raise ConnectionLostError(f"{address}: the connection was closed") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -1,5 +1,5 @@
-"""Reads the dead-letter queue. RabbitMQ shows nothing without handing it out: so one exclusive
-consumer takes all dead letters, and what stays dead is returned when it is done."""
+"""Reads the dead-letter queue. RabbitMQ shows nothing without handing it out: so one consumer at
+a time takes all dead letters, and what stays dead is returned when it is done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.exceptions import ChannelLockedResource
 
 from shared.errors import ConnectionLostError
 from shared.queue.administration import DeadLetterRecord
@@ -25,7 +25,7 @@ BACK_POLLS = 100
 
 
 class Letters:
-    """The dead letters that one exclusive consumer holds, oldest first."""
+    """The dead letters that one consumer holds, oldest first."""
 
     def __init__(
         self,
@@ -50,48 +50,52 @@ class Letters:
             await self._channel.basic_ack(self._tags.pop(id(each)), wait=False)
         await self._channel.basic_qos()  # its answer comes after all were heard
 
-    async def give_back(self) -> int:
-        """Return all others to the queue; say how many."""
-        for tag in sorted(self._tags.values()):
-            await self._channel.basic_nack(tag, requeue=True, wait=False)
-        await self._channel.basic_qos()
+    @property
+    def kept(self) -> int:
+        """How many were not removed."""
         return len(self._tags)
 
 
 @asynccontextmanager
 async def dead_letters(session: Session, decoder: InboxDecoder) -> AsyncIterator[Letters]:
     """Hold every dead letter; those that are not removed go back at the end, however it ends."""
-    messages: list[DeliveredMessage] = []
-    channel, consumer = await _consumed(session, messages)
-    try:
-        await _until_sent(session, messages)
-        await channel.basic_qos()  # what was sent before its answer is here now
-        await asyncio.sleep(0)
-        letters = Letters(channel, messages, decoder)
-        yield letters
-        await channel.basic_cancel(consumer)
-        await _until_back(session, await letters.give_back())
-    finally:
-        await channel.close()
+    async with _alone(session):
+        messages: list[DeliveredMessage] = []
+
+        async def keep(message: DeliveredMessage) -> None:
+            messages.append(message)
+
+        channel = await session.channel()
+        kept = 0
+        try:
+            await channel.basic_qos(prefetch_count=MOST_LETTERS)
+            await channel.basic_consume(session.names.dead, keep)
+            await _until_sent(session, messages)
+            await channel.basic_qos()  # what was sent before its answer is here now
+            await asyncio.sleep(0)
+            letters = Letters(channel, messages, decoder)
+            yield letters
+            kept = letters.kept
+        finally:
+            await channel.close()  # which returns the letters, in their order
+        await _until_back(session, kept)
 
 
-async def _consumed(
-    session: Session, messages: list[DeliveredMessage]
-) -> tuple[AbstractChannel, str]:
-    """Consume the queue alone; waits for another administration that does."""
-
-    async def keep(message: DeliveredMessage) -> None:
-        messages.append(message)
-
+@asynccontextmanager
+async def _alone(session: Session) -> AsyncIterator[None]:
+    """Wait until no other connection looks at the dead letters, and keep the others out."""
     while True:
         channel = await session.channel()
-        await channel.basic_qos(prefetch_count=MOST_LETTERS)
         try:
-            answer = await channel.basic_consume(session.names.dead, keep, exclusive=True)
-        except ChannelAccessRefused:
+            await channel.queue_declare(session.names.lock, exclusive=True)
+            break
+        except ChannelLockedResource:
             await asyncio.sleep(POLL_SECONDS)
-            continue
-        return channel, str(answer.consumer_tag)
+    try:
+        yield
+    finally:
+        await channel.queue_delete(session.names.lock)
+        await channel.close()
 
 
 async def _until_sent(session: Session, messages: Collection[DeliveredMessage]) -> None:

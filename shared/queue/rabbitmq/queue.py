@@ -97,6 +97,7 @@ class RabbitQueue:
         When a connection is lost in the middle, its deliveries are lost with it: the repeated
         call refuses their settlements, whether or not the broker had heard some of them.
         """
+        self._check_open()
         want = min(want, MOST_PER_CALL)
         claims, refused = await self._link.run(partial(self._converse, settled, want))
         return Exchange(
@@ -107,6 +108,7 @@ class RabbitQueue:
 
     async def wait(self, timeout: float) -> None:
         """See WorkSource.wait. What the broker sends meanwhile is claimed by the next exchange."""
+        self._check_open()
         claims = await self._link.run(self._asked)
         session = self._link.session
         if session is None or claims.rest:
@@ -154,9 +156,12 @@ class RabbitQueue:
         for watch in self._watches:
             watch.lost(label)
 
-    async def _consuming(self, _: Session) -> Claims:
-        if self._claims is None:
+    def _check_open(self) -> None:
+        if not self._kind:
             raise RuntimeError("open() the queue before consuming from it")
+
+    async def _consuming(self, _: Session) -> Claims:
+        assert self._claims is not None  # made as the session was opened
         return self._claims
 
     async def _asked(self, session: Session) -> Claims:

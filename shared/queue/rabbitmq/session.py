@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from shared.queue.rabbitmq.connection import address_of, connect, translated
 from shared.queue.rabbitmq.delays import delay_queues, make_delay_queue
@@ -17,6 +18,9 @@ from shared.queue.rabbitmq.subscription import Subscription
 from shared.queue.rabbitmq.topology import Names, bucket_ms, durable_queues
 
 CLOSE_SECONDS = 2.0
+NEW_QUEUE_SECONDS = 1.0
+"""A node that is killed within half a second of a declaration forgets the quorum queue with all
+that it holds: only then is its register of queues on disk."""
 
 
 class Session:
@@ -104,9 +108,21 @@ class Session:
     async def _set_up(self, on_lost: Callable[[str], None]) -> None:
         self._control = await self._watched_channel()
         self._publisher = Publisher(await self._watched_channel(confirms=True))
+        is_new = not await self._exists(self.names.suspects)
         for name, arguments in durable_queues(self.names).items():
             await self._control.queue_declare(name, durable=True, arguments=dict(arguments))
+        if is_new:
+            await asyncio.sleep(NEW_QUEUE_SECONDS)
         self._on_lost = on_lost
+
+    async def _exists(self, queue: str) -> bool:
+        channel = await self.channel()
+        try:
+            await channel.queue_declare(queue, passive=True)
+        except ChannelNotFoundEntity:
+            return False
+        await channel.close()
+        return True
 
     async def _watched_channel(self, *, confirms: bool = False) -> AbstractChannel:
         channel = await self._connection.channel(publisher_confirms=confirms)
@@ -119,7 +135,10 @@ class Session:
             return Message(copy.to, encode(copy.job))
         bucket = bucket_ms(copy.delay_seconds)
         if bucket not in self._delay_queues:
+            is_new = not await self._exists(self.names.delay(bucket))
             await make_delay_queue(self.control, self.names, bucket)
+            if is_new:
+                await asyncio.sleep(NEW_QUEUE_SECONDS)
             self._delay_queues.add(bucket)
         expires = max(1, round(copy.delay_seconds * 1000))
         return Message(self.names.delay(bucket), encode(copy.job), expires)

@@ -4,6 +4,7 @@ q              ready jobs, and the inbox of all other programs (quorum queue)
 q.suspects     jobs that lost their lease twice; one at a time a process (quorum queue)
 q.dead         dead letters (quorum queue)
 q.delay.N      jobs that wait at most N ms; what is due goes back to q (quorum queues)
+q.dead-lock    exclusive to the connection that reads dead letters
 q.kind         which kind of worker consumes q; goes with the last of them
 q.incarnation  names this life of the data
 q.delays       exchange with a mark for each q.delay.N that exists
@@ -45,6 +46,10 @@ class Names(msgspec.Struct, frozen=True):
     @property
     def dead(self) -> str:
         return f"{self.work}.dead"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.work}.dead-lock"
 
     @property
     def kind(self) -> str:

@@ -19,6 +19,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("harness", able(*needs), indirect=True)
 
 
+@pytest.fixture(autouse=True)
+def _new_queues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server is killed here, so a new queue need not be on disk before it is used."""
+    monkeypatch.setattr("shared.queue.rabbitmq.session.NEW_QUEUE_SECONDS", 0.0)
+
+
 @pytest.fixture
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     """A new, empty queue on each adapter."""

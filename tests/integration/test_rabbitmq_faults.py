@@ -1,0 +1,282 @@
+"""RabbitMQ: cut connections, killed consumers and restarted servers lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import aiormq
+import pytest
+
+from shared.errors import ConfigError, ConnectionLostError, DependencyError
+from shared.jobs import new_job
+from shared.queue.port import Queue, QueueSettings
+from shared.queue.rabbitmq.queue import RabbitQueue
+from shared.verdicts import DeadLetter, Done, Retry, Settlement
+from tests.contracts.queue.harness import claim_one, job, keys, settle
+from tests.contracts.queue.rabbitmq_harness import RabbitHarness
+from tests.faults.proxy import Proxy
+from tests.integration.test_pool_redis import Ledger, Number, started
+from tests.services.rabbitmq import RabbitMQ
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+async def harness(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RabbitHarness]:
+    """A new queue whose consumers' connections can be cut."""
+    monkeypatch.setattr("shared.queue.rabbitmq.session.NEW_QUEUE_SECONDS", 0.0)
+    harness = RabbitHarness(rabbitmq_url)
+    yield harness
+    await harness.close()
+
+
+async def claimed(queue: Queue, count: int) -> list[str]:
+    """Claim so many jobs, settle them, and return their keys."""
+    found: list[str] = []
+    settled: list[Settlement] = []
+    while len(found) < count or settled:
+        try:
+            answer = await queue.exchange(settled, min(10, count - len(found)))
+        except ConnectionLostError:
+            continue
+        found += keys(answer.deliveries)
+        settled = [Settlement(each, Done()) for each in answer.deliveries]
+        if not settled and len(found) < count:
+            await queue.wait(0.1)
+    return found
+
+
+async def test_settlements_of_a_lost_connection_are_refused_and_the_jobs_come_back(
+    harness: RabbitHarness,
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("done"), job("retried"), job("dead")])
+    stale = [await claim_one(queue) for _ in range(3)]
+    await harness.expire_leases()
+
+    verdicts = [Done(), Retry("late", 0.0), DeadLetter("late")]
+    settled = [Settlement(each, verdict) for each, verdict in zip(stale, verdicts, strict=True)]
+    answer = await queue.exchange(settled, 0)
+
+    assert list(answer.refused) == [each.token for each in stale]
+    assert sorted(await claimed(queue, 3)) == ["dead", "done", "retried"]
+    depth = await queue.depth()
+    assert (depth.ready, depth.leased, depth.dead) == (0, 0, 0)
+
+
+async def test_the_keeper_tells_of_leases_that_went_with_their_connection(
+    harness: RabbitHarness,
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("a")])
+    delivery = await claim_one(queue)
+    lost: list[str] = []
+    told = asyncio.Event()
+
+    def tell(tokens: Collection[str]) -> None:
+        lost.extend(tokens)
+        told.set()
+
+    keeper = queue.lease_keeper()
+    keeper.start({delivery.token: 1e9, "another-session:4:1": 1e9}, tell)
+    await harness.expire_leases()
+    async with asyncio.timeout(10):
+        await told.wait()
+    keeper.stop()
+    assert lost == [delivery.token]
+
+
+async def test_a_lost_connection_ends_a_wait(harness: RabbitHarness) -> None:
+    queue = await harness.consumer()
+    waiting = asyncio.create_task(queue.wait(60.0))
+    await asyncio.wait([waiting], timeout=0.1)
+    assert not waiting.done()
+    await harness.expire_leases()
+    async with asyncio.timeout(10):
+        await waiting
+
+
+async def test_cuts_at_random_lose_nothing(harness: RabbitHarness) -> None:
+    queue = await harness.consumer()
+    sent = [str(n) for n in range(300)]
+    await queue.publish([job(key) for key in sent])
+    proxy = harness._proxy
+    assert proxy is not None
+    found: set[str] = set()
+    settled: list[Settlement] = []
+    turn = 0
+    while found != set(sent):
+        turn += 1
+        cutting = asyncio.create_task(proxy.cut()) if turn % 5 == 0 else None
+        try:
+            answer = await queue.exchange(settled, 20)
+        except ConnectionLostError:
+            continue
+        finally:
+            if cutting is not None:
+                await cutting
+        refused = set(answer.refused)
+        found |= {each.delivery.job.key for each in settled if each.delivery.token not in refused}
+        settled = [Settlement(each, Done()) for each in answer.deliveries]
+        if not settled:
+            await queue.wait(0.1)
+    await queue.exchange(settled, 0)
+    assert not await harness.admin().dead_letters(), "cuts made suspects, and killed no job"
+
+
+async def test_a_publish_is_repeated_until_it_is_confirmed(harness: RabbitHarness) -> None:
+    queue = await harness.consumer()
+    proxy = harness._proxy
+    assert proxy is not None
+    await proxy.refuse()
+    await proxy.cut()
+    with pytest.raises(ConnectionLostError, match=r"RabbitMQ at 127\.0\.0\.1"):
+        await queue.publish([job("a")])
+    await proxy.accept()
+    await queue.publish([job("a")])
+    assert await claimed(queue, 1) == ["a"]
+
+
+async def test_jobs_of_a_killed_consumer_come_back(harness: RabbitHarness, tmp_path: Path) -> None:
+    queue = await harness.consumer(kind="kill-test")
+    sent = [str(n) for n in range(10)]
+    await queue.publish([job(key) for key in sent])
+    ledger = tmp_path / "ledger"
+    ledger.touch()
+    command = ["-m", "tests.integration.rabbitmq_worker", harness.url, harness.settings.name]
+    victim = subprocess.Popen([sys.executable, *command, str(ledger)])
+    while not ledger.read_text():
+        await asyncio.sleep(0.02)
+    victim.kill()
+    victim.wait()
+    assert sorted(await claimed(queue, 10)) == sorted(sent)
+
+
+async def test_a_shorter_delay_is_not_held_up_by_a_longer_one(harness: RabbitHarness) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("long", delay=30.0), job("short", delay=0.2)])
+    assert await claimed(queue, 1) == ["short"]
+    assert (await queue.depth()).delayed == 1
+
+
+async def test_what_the_broker_gave_up_is_listed_with_its_reason(harness: RabbitHarness) -> None:
+    """A message that no consumer survives reading ends at the broker's own limit."""
+    await harness.queue(harness.settings).publish([job("hopeless")])
+    async with aiormq.connect(harness.url) as connection:
+        channel = await connection.channel()
+        while (message := await channel.basic_get(harness.settings.name)).body:
+            await channel.basic_nack(message.delivery_tag or 0, requeue=True)
+    admin = harness.admin()
+    while not (letters := await admin.dead_letters()):
+        await asyncio.sleep(0.01)
+    assert [each.key for each in letters] == ["hopeless"]
+    assert letters[0].reason == "moved here by RabbitMQ: delivery_limit"
+    assert await admin.replay(["hopeless"]) == 1
+    assert await claimed(await harness.consumer(), 1) == ["hopeless"]
+
+
+async def test_dead_letters_survive_being_listed_and_keep_their_order(
+    harness: RabbitHarness,
+) -> None:
+    queue = await harness.consumer()
+    sent = [f"job-{n:02}" for n in range(30)]
+    await queue.publish([job(key) for key in sent])
+    for _ in sent:
+        await settle(queue, await claim_one(queue), DeadLetter("no"))
+    one, two = harness.admin(), harness.admin()
+    for _ in range(3):
+        pages = await asyncio.gather(one.dead_letters(limit=7), two.dead_letters(offset=7))
+        assert [each.key for page in pages for each in page] == sent
+    assert await one.purge(sent[:10]) == 10
+    assert [each.key for each in await two.dead_letters()] == sent[10:]
+
+
+async def test_a_queue_of_another_make_is_refused(rabbitmq_url: str) -> None:
+    name = f"classic-{uuid4().hex}"
+    async with aiormq.connect(rabbitmq_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare(name, durable=True)
+        queue = RabbitQueue(QueueSettings(name=name), rabbitmq_url)
+        with pytest.raises(DependencyError, match="inequivalent arg"):
+            await queue.open("tester", ["job"])
+        await queue.close()
+        for each in (name, f"{name}.dead"):
+            await channel.queue_delete(each)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "problem"),
+    [
+        ("", "/", "1 to 200 bytes"),
+        ("ü" * 101, "/", "1 to 200 bytes, this one has 202"),
+        ("amq.jobs", "/", "belong to RabbitMQ"),
+        ("jobs", "/a/b", "write a slash inside of the name as %2F"),
+    ],
+)
+def test_bad_names_are_refused(name: str, path: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        RabbitQueue(QueueSettings(name=name), f"amqp://guest:guest@127.0.0.1{path}")
+
+
+@pytest.mark.parametrize("what", ["password", "vhost"])
+async def test_a_wrong_login_or_virtual_host_says_so_without_the_password(
+    rabbitmq_url: str, what: str
+) -> None:
+    wrong = rabbitmq_url.replace("guest:guest", "guest:canary")
+    url = wrong if what == "password" else f"{rabbitmq_url}nowhere"
+    queue = RabbitQueue(QueueSettings(name="jobs"), url)
+    with pytest.raises(DependencyError, match=r"ACCESS_REFUSED|nowhere") as caught:
+        await queue.open("tester", ["job"])
+    assert "canary" not in f"{caught.value!r}{caught.value.__cause__!r}"
+    await queue.close()
+
+
+async def test_a_server_that_hangs_is_given_up(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.queue.rabbitmq.connection.CONNECT_SECONDS", 0.2)
+    async with Proxy(rabbitmq_url) as proxy:
+        proxy.stall()
+        queue = RabbitQueue(QueueSettings(name="jobs"), proxy.url)
+        with pytest.raises(DependencyError, match="RabbitMQ at"):
+            await queue.open("tester", ["job"])
+        await queue.close()
+
+
+@asynccontextmanager
+async def pool_on(url: str, name: str, jobs: int) -> AsyncIterator[tuple[Queue, Ledger]]:
+    """Run a pool on numbers until the caller is done, and see it stop."""
+    queue = RabbitQueue(QueueSettings(name=name, lease_seconds=10), url)
+    await queue.publish([new_job("number", Number(n)) for n in range(jobs)])
+    ledger, stop = Ledger(), asyncio.Event()
+    running = await started(queue, ledger, stop)
+    yield queue, ledger
+    stop.set()
+    async with asyncio.timeout(20):
+        await running
+    depth = await queue.depth()
+    await queue.close()
+    assert (depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+async def test_a_server_that_comes_back_costs_a_pool_nothing(
+    rabbitmq_server: RabbitMQ, how: str
+) -> None:
+    jobs = 300
+    async with pool_on(rabbitmq_server.url, "numbers", jobs) as (queue, ledger):
+        before = await queue.incarnation()
+        await ledger.reaches(jobs // 4)
+        await asyncio.to_thread(rabbitmq_server.stop if how == "restart" else rabbitmq_server.kill)
+        await asyncio.to_thread(rabbitmq_server.start)
+        await ledger.reaches(jobs)
+        assert await queue.incarnation() == before
+    assert set(ledger.done) == set(range(jobs))
