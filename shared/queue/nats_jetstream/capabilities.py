@@ -30,8 +30,8 @@ _WHY = {
     "listing": _NO_INDEX,
     "pause_type": "a pause holds a consumer, and consumers differ by subject, which is not the job "
     "type here (NATS docs, JetStream, consumers, pause)",
-    "results": "a work-queue stream forgets a message with its ack; results would need a bucket of "
-    "their own, which this adapter does not keep (NATS docs, JetStream, streams, retention)",
+    "results": "an ack carries nothing back to who published; results would need a bucket of their "
+    "own, which this adapter does not keep (NATS docs, JetStream, key/value store)",
     "schedules": "the server's own schedules end with the message of their subject and tell nobody "
     "that they fired (nats-architecture-and-design, ADR-51)",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.queue.nats_jetstream.names import CONSUMERS, Names
+from shared.queue.nats_jetstream.names import CONSUMERS, DELAYED, Names
 from shared.queue.nats_jetstream.session import Session
 from shared.queue.nats_jetstream.streams import parse_time, succeeded
 from shared.queue.port import QueueDepth
@@ -13,20 +13,17 @@ from shared.queue.port import QueueDepth
 
 async def depth(session: Session, names: Names) -> QueueDepth:
     """See Queue.depth."""
-    calls = [f"STREAM.INFO.{names.stream}", f"STREAM.INFO.{names.dead_stream}"]
-    calls += [f"CONSUMER.INFO.{names.stream}.{each}" for each in CONSUMERS]
+    calls = [f"STREAM.INFO.{names.dead_stream}"]
+    calls += [f"CONSUMER.INFO.{names.stream}.{each}" for each in (DELAYED, *CONSUMERS)]
     answers = await session.answers([await session.ask_api(call) for call in calls])
-    queue, dead, *found = [succeeded(session.read(answer)) for answer in answers]
+    dead, delayed, *found = [succeeded(session.read(answer)) for answer in answers]
     consumers = dict(zip(CONSUMERS, found, strict=True))
     pending = {name: int(each["num_pending"]) for name, each in consumers.items()}
-    leased = sum(int(each["num_ack_pending"]) for each in found)
-    ready = sum(pending.values()) - pending["inbox"]
-    delayed = int(queue["state"]["messages"]) - sum(pending.values()) - leased
     return QueueDepth(
         inbox=pending["inbox"],
-        ready=ready,
-        delayed=max(0, delayed),  # the answers are of slightly different moments
-        leased=leased,
+        ready=sum(pending.values()) - pending["inbox"],
+        delayed=int(delayed["num_pending"]),
+        leased=sum(int(each["num_ack_pending"]) for each in found),
         dead=int(dead["state"]["messages"]),
         oldest_ready_age_seconds=await _oldest_age(session, names, consumers),
     )

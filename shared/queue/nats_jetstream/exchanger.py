@@ -13,6 +13,7 @@ from shared.queue.nats_jetstream.names import Names
 from shared.queue.nats_jetstream.session import Session
 from shared.queue.nats_jetstream.settlement import Ending, Endings, settle
 from shared.queue.nats_jetstream.sorting import Sorted, Sorting
+from shared.queue.nats_jetstream.sweeper import Sweeper
 from shared.queue.nats_jetstream.wake_up import WakeUp
 from shared.queue.port import InboxDecoder, QueueSettings
 from shared.verdicts import Settlement
@@ -39,6 +40,7 @@ class Exchanger:
         self._turn = asyncio.Lock()
         self._claims = Claims(names, clock)
         self._sorting = Sorting(settings, decoder, clock, leases)
+        self._sweeper = Sweeper(names, clock)
         self._suspect = ""
         self._was_short = False
 
@@ -47,6 +49,8 @@ class Exchanger:
         server does once."""
         async with self._turn:
             session = await self._link.session()
+            if settled:
+                await self._sweeper.sweep_if_due(session)
             refused, endings = self._endings(settled)
             unconfirmed = await settle(session, list(endings.values()))
             if self._suspect in endings or not self._leases.holds(self._suspect):
@@ -62,12 +66,13 @@ class Exchanger:
             next_due_seconds=0.0 if claimed.more else None,
         )
 
-    async def give_back(self) -> None:
-        """Give back what arrived for calls that nobody waited for."""
+    async def leave(self) -> None:
+        """Give back what arrived for calls that nobody waited for, and tidy up."""
         async with self._turn:
             session = await self._link.session()
             left = self._sort(0)
             await session.answers(await settle(session, left.endings))
+            await self._sweeper.sweep(session)
 
     def _endings(self, settled: Sequence[Settlement]) -> tuple[list[str], dict[str, Ending]]:
         refused: list[str] = []

@@ -141,7 +141,7 @@ class NatsQueue:
         try:
             if self._worker:
                 async with asyncio.timeout(GOODBYE_SECONDS):
-                    await self._exchanger.give_back()
+                    await self._exchanger.leave()
                     await workers.leave(await self._link.session(), self._names, self._worker)
         except (ConnectionLostError, DependencyError, TimeoutError):
             return  # it stops counting as alive by itself

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import DependencyError
-from shared.queue.nats_jetstream.names import CONSUMERS, Names
+from shared.queue.nats_jetstream.names import CONSUMERS, DELAYED, Names
 from shared.queue.nats_jetstream.session import Session
 
 OLDEST_SERVER = (2, 12)
@@ -35,10 +35,10 @@ async def prepare(session: Session, names: Names, lease_seconds: float) -> Origi
     if session.server_version < OLDEST_SERVER:
         found, oldest = (".".join(map(str, v)) for v in (session.server_version, OLDEST_SERVER))
         raise DependencyError(f"this NATS server is version {found}; {oldest} or later is needed")
-    queue = await _stream(session, names.stream, _work_queue(names))
+    queue = await _stream(session, names.stream, _jobs(names))
     await _stream(session, names.dead_stream, _dead_letters(names))
     await _stream(session, names.workers_stream, _workers(names))
-    for consumer in CONSUMERS:
+    for consumer in (*CONSUMERS, DELAYED):
         await _consumer(session, names, consumer, lease_seconds)
     ahead = parse_time(queue["ts"]) - time.time()
     return Origin(str(queue["created"]), ahead)
@@ -103,10 +103,10 @@ async def _create(session: Session, names: Names, settings: dict[str, Any]) -> N
     succeeded(await session.api(call, wish))
 
 
-def _work_queue(names: Names) -> dict[str, Any]:
+def _jobs(names: Names) -> dict[str, Any]:
     return {
         "subjects": names.subjects,
-        "retention": "workqueue",
+        "retention": "limits",
         "storage": "file",
         "discard": "old",
         "max_msgs": -1,
