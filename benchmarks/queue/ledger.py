@@ -63,6 +63,10 @@ class Ledger:
         """Return when job n started."""
         return self._slots[n]
 
+    def ended(self, n: int) -> bool:
+        """Whether job n has ended."""
+        return self._slots[self.count + n] > 0
+
     def missing_ends(self) -> int:
         """Return how many jobs have not ended."""
         return self._slots[self.count :].tolist().count(0)

@@ -3,15 +3,23 @@ and `node`, each as its own documentation advises for many small jobs in one pro
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.queue.toolchain import GO, NODE, VENVS, build_go, build_node, build_venv
+from benchmarks.queue.toolchain import (
+    GO,
+    NODE,
+    VENVS,
+    build_go,
+    build_node,
+    build_ours,
+    build_venv,
+)
 
 OURS, GO_WORKER = "ours", "go-worker"
 APPS = "benchmarks.queue.apps"
+OURS_PYTHON = VENVS / "ours" / "bin" / "python"
 
 
 def _nothing() -> None:
@@ -38,15 +46,26 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it claims to lose nothing when it is killed."""
 
 
-def _ours(slots: int = 200, suffix: str = "", jobs: int = 200_000) -> Peer:
-    module = (sys.executable, "-m", f"{APPS}.ours")
+def _build_both() -> None:
+    build_ours()
+    build_go()
+
+
+def _build_all() -> None:
+    _build_both()
+    build_node()
+
+
+def _ours() -> Peer:
+    module = (str(OURS_PYTHON), "-m", f"{APPS}.ours")
     return Peer(
-        name=OURS + suffix,
+        name=OURS,
         work=(*module, "work", "{processes}"),
         publish=(*module, "publish"),
-        slots=slots,
-        jobs=jobs,
+        slots=200,
+        jobs=200_000,
         forks=True,
+        build=build_ours,
     )
 
 
@@ -81,7 +100,10 @@ ours_from_go = msgspec.structs.replace(
     ours,
     name="ours, LPUSH by Go",
     publish=(str(GO / "goworker"), "-publish"),
-    build=build_go,
+    build=_build_both,
+)
+ours_from_node = msgspec.structs.replace(
+    ours, name="ours, LPUSH by Node", publish=("node", str(NODE / "producer.mjs")), build=_build_all
 )
 go_worker = _go("goworker", GO_WORKER, 10, keeps_jobs=False)
 go_worker_logging = _go("goworker", "go-worker, logs", 10, "-logs", keeps_jobs=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from benchmarks.queue.peers import OURS_PYTHON, ours
 from benchmarks.queue.processes import peak_rss_mb, pss_mb, tree
 from benchmarks.queue.stage import Stage
 from benchmarks.queue.tables import show
@@ -25,6 +25,7 @@ POLL_SECONDS = 0.002
 
 def start_up(stage: Stage, runs: int) -> None:
     """Start each worker as a user does, on servers that hold nothing, until it says it is ready."""
+    ours.build()
     for broker in ("redis", "postgres"):
         stage.server(broker).clean()
     environment = {
@@ -47,7 +48,7 @@ def start_up(stage: Stage, runs: int) -> None:
 
 def _start(name: str, environment: dict[str, str], directory: Path) -> tuple[float, ...]:
     port = free_port()
-    command = [sys.executable, "-m", name, "run", "--metrics-port", str(port)]
+    command = [str(OURS_PYTHON), "-m", name, "run", "--metrics-port", str(port)]
     with (directory / f"{name}.log").open("w+") as log:
         began = time.monotonic()
         worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)

@@ -33,18 +33,19 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bench(msgspec.Struct, frozen=True):
-    """A peer and a load on a server, with a directory for logs and ledgers."""
+    """A peer and a load on a server, with a directory for its log."""
 
     peer: Peer
     load: Load
     server: Server
     directory: Path
+    queue: str = "bench"
 
     def environment(self, ledger: Ledger, **more: object) -> dict[str, str]:
         """Return what the programs of a peer are told."""
         told: dict[str, object] = {
             "URL": self.server.url,
-            "QUEUE": "bench",
+            "QUEUE": self.queue,
             "SLOTS": self.peer.slots,
             "COUNT": ledger.count,
             "BYTES": self.load.payload_bytes,
@@ -111,6 +112,10 @@ class Worker:
             if process.poll() is not None:
                 code = process.returncode
                 raise RuntimeError(f"{self._name} ended with {code}:\n{self.log()[-2000:]}")
+
+    def exit_codes(self) -> list[int]:
+        """Return the exit codes of its processes once it has ended."""
+        return [process.wait() for process in self._processes]
 
     def log(self) -> str:
         """Return what the worker printed."""

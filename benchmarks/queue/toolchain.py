@@ -5,8 +5,8 @@ What is already built from the same sources is not built again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
@@ -31,17 +31,25 @@ def build_node() -> None:
     _once(NODE, list((HERE / "node").iterdir()), _build_node)
 
 
-def build_venv(name: str) -> None:
-    """Make the environment of a Python peer from its pinned requirements."""
-    requirements = HERE / "requirements" / f"{name}.txt"
+def build_venv(name: str, requirements: Path | None = None) -> None:
+    """Make the environment of a Python program from its pinned requirements."""
+    pinned = requirements or HERE / "requirements" / f"{name}.txt"
 
     def build(target: Path) -> None:
         uv = str(ROOT / "scripts" / "uv")
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", ">=3.11", str(target)])
+        _run([uv, "venv", "--quiet", "--allow-existing", "--python", ">=3.11", str(target)])
         python = str(target / "bin" / "python")
-        _run([uv, "pip", "install", "--quiet", "--python", python, "-r", str(requirements)])
+        _run([uv, "pip", "install", "--quiet", "--python", python, "-r", str(pinned)])
 
-    _once(VENVS / name, [requirements], build)
+    _once(VENVS / name, [pinned], build)
+
+
+def build_ours() -> None:
+    """Make an environment with what `make setup` installs, and nothing that only tests need.
+
+    It matters: redis-py loads the SDK of OpenTelemetry where it finds it.
+    """
+    build_venv("ours", ROOT / "requirements" / "runtime.lock")
 
 
 def _build_go(target: Path) -> None:
@@ -55,22 +63,24 @@ def _build_node(target: Path) -> None:
 
 
 def _once(target: Path, sources: Iterable[Path], build: Callable[[Path], None]) -> None:
-    """Call `build` unless `target` was built from these sources; never leave half of it."""
+    """Call `build` unless `target` was built from these sources."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run at the same time build once
+        _unless_built(target, sources, build)
+
+
+def _unless_built(target: Path, sources: Iterable[Path], build: Callable[[Path], None]) -> None:
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.read_bytes())
     stamp = target / ".built-from"
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
-        build(unfinished)
-        (unfinished / stamp.name).write_text(digest.hexdigest())
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    build(target)
+    stamp.write_text(digest.hexdigest())
 
 
 def _program(name: str) -> str:
