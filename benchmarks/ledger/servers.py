@@ -11,6 +11,8 @@ import msgspec
 
 from benchmarks.ledger.settings import SLOTS
 from shared.embedded.valkey import ValkeyServer
+from tests.services.nats import Nats
+from tests.services.rabbitmq import RabbitMQ
 
 
 class Server(Protocol):
@@ -34,7 +36,9 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     """How a broker is started, and what one worker of it may have unsettled at once."""
 
     make: Callable[[Path], Server]
-    in_flight: int = SLOTS
+    in_flight: int = 2 * SLOTS
+    """What an exchange settles and what it claims; where it does both at once, only as much as
+    there are slots."""
 
 
 class DurableRedis(ValkeyServer):
@@ -48,6 +52,13 @@ class DurableRedis(ValkeyServer):
         return [*super()._options(), "--appendfsync", "always"]
 
 
+def _nats(data: Path) -> Server:
+    data.mkdir(parents=True)
+    return Nats(data)  # syncs always
+
+
 BROKERS: Mapping[str, Broker] = {
-    "redis": Broker(make=DurableRedis),
+    "redis": Broker(make=DurableRedis, in_flight=SLOTS),
+    "nats": Broker(make=_nats),
+    "rabbitmq": Broker(make=RabbitMQ),  # quorum queues sync before they confirm
 }

@@ -19,7 +19,9 @@ _HEAD = "| server | setting | acknowledged | lost |\n|---|---|---:|---:|"
 
 
 @click.command()
-@click.option("--server", "servers", multiple=True, type=click.Choice([c.server for c in CASES]))
+@click.option(
+    "--server", "servers", multiple=True, type=click.Choice(sorted({c.server for c in CASES}))
+)
 @click.option("--seconds", default=5.0, show_default=True, help="How long each writes before.")
 def main(servers: tuple[str, ...], seconds: float) -> None:
     """Cut the power of each server (default: all) under each durability setting."""

@@ -12,6 +12,8 @@ import msgspec
 from benchmarks.power_cut.clients import Client, QueueClient, TableClient
 from shared.embedded.postgres import PostgresServer
 from shared.embedded.valkey import ValkeyServer
+from tests.services.nats import Nats
+from tests.services.rabbitmq import RabbitMQ
 
 
 class Server(Protocol):
@@ -73,10 +75,21 @@ def _postgres(synchronous_commit: str, *, safe: bool) -> Case:
     )
 
 
+def _nats(sync_interval: str, *, safe: bool) -> Case:
+    def make(data: Path) -> Server:
+        data.mkdir(parents=True)
+        return Nats(data, sync=sync_interval)
+
+    return Case(server="nats", setting=f"sync_interval {sync_interval}", safe=safe, make=make)
+
+
 CASES: Sequence[Case] = (
     _redis("always", safe=True),
     _redis("everysec", safe=False),
     _redis("no", safe=False),
+    _nats("always", safe=True),
+    _nats("2m", safe=False),  # the default
+    Case(server="rabbitmq", setting="quorum queue", safe=True, make=RabbitMQ),
     _postgres("on", safe=True),
     _postgres("off", safe=False),
 )

@@ -34,6 +34,7 @@ async def _cut(case: Case, disk: PoweredDisk, seconds: float) -> Loss:
     server.start()
     try:
         await client.open(server.url)
+        disk.write_out()  # configuration and empty files are older than the power cut
         writers = Writers(client)
         await writers.write_for(seconds)
         # No await in between: an answer that we have not read yet is none.

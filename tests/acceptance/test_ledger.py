@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.ledger.servers import BROKERS
 
-JOBS, KILLS = 20_000, 5
+JOBS, KILLS = 10_000, 4
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("broker", BROKERS)
-def test_nothing_acknowledged_is_lost_while_workers_are_killed(broker: str) -> None:
+def test_nothing_acknowledged_is_lost_while_workers_are_killed(broker: str, tmp_path: Path) -> None:
+    BROKERS[broker].make(tmp_path / "here")  # or the test says what to install
     command = [sys.executable, "-m", "benchmarks.ledger", "--broker", broker]
     command += ["--jobs", str(JOBS), "--kills", str(KILLS)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -82,6 +82,10 @@ class PoweredDisk:
         self._image = image
         self.at = at
 
+    def write_out(self) -> None:
+        """Let everything reach the disk that was written so far, as time does."""
+        _run("sync", "--file-system", str(self.at))
+
     def cut_power(self) -> None:
         """From here on nothing reaches the disk. End the programs that use it, then `restore`."""
         opened = os.open(self.at, os.O_RDONLY)

@@ -110,6 +110,9 @@ def test_a_small_disk_is_full_and_free_again(tmp_path: Path, disks: None) -> Non
 
 def test_a_power_cut_keeps_what_was_synced_and_nothing_else(tmp_path: Path, disks: None) -> None:
     with powered_disk(tmp_path, megabytes=64) as disk:
+        older = disk.at / "older"
+        older.write_bytes(b"o" * 1000)
+        disk.write_out()
         synced, unsynced = disk.at / "synced", disk.at / "unsynced"
         with synced.open("wb", buffering=0) as file:
             file.write(b"s" * 1000)
@@ -121,6 +124,7 @@ def test_a_power_cut_keeps_what_was_synced_and_nothing_else(tmp_path: Path, disk
             synced.write_bytes(b"after the cut")
         disk.restore()
         assert synced.read_bytes() == b"s" * 1000
+        assert older.read_bytes() == b"o" * 1000
         assert not unsynced.exists()
         unsynced.write_bytes(b"the disk works again")
 
