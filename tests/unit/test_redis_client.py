@@ -1,0 +1,40 @@
+"""Commands are written in C, byte for byte as the library writes them in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis.asyncio
+from redis.exceptions import DataError
+
+from shared.redis.client import connect, connect_blocking
+
+COMMANDS: list[tuple[Any, ...]] = [
+    ("PING",),
+    ("CLIENT SETINFO", "LIB-NAME", "é"),
+    ("EVALSHA", "a" * 40, 2, "{q}:jobs", b"\x00\xff\r\n", 0, -7, 2.5, "", b""),
+    ("SET", "k", b"x" * 100_000, bytearray(b"y"), memoryview(b"z")),
+]
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+async def test_bytes_are_those_of_the_library(url: str, command: tuple[Any, ...]) -> None:
+    ours = connect(url).connection_pool.make_connection()
+    theirs = redis.asyncio.Redis.from_url(url).connection_pool.make_connection()
+    assert isinstance(ours, type(theirs))
+    packed = ours.pack_command(*command)
+    assert b"".join(packed) == b"".join(map(bytes, theirs.pack_command(*command)))
+    assert len(packed) == 1
+
+
+async def test_what_cannot_be_sent_is_said() -> None:
+    connection = connect("redis://h").connection_pool.make_connection()
+    with pytest.raises(DataError):
+        connection.pack_command("SET", "k", object())
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
+def test_blocking_clients_take_the_same_urls(url: str) -> None:
+    assert connect_blocking(url).connection_pool.make_connection()
