@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import hashlib
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Queue as Lines
+from urllib.parse import urlsplit
 
 import pytest
 import redis
+import redis.asyncio
+
+from shared.queue.administration import DeadLetterRecord
+from shared.queue.factory import create_queue_admin
+from shared.queue.port import QueueSettings
 
 EXAMPLES = Path("examples/workers")
 DEADLINE_SECONDS = 30.0
@@ -97,6 +110,136 @@ def test_a_broker_that_no_adapter_knows_ends_it_with_code_2(run: Callable[..., E
     worker = run("mail.py", QUEUE_URL="carrier-pigeon://loft")
     worker.says("no queue adapter for carrier-pigeon")
     assert worker.process.wait(DEADLINE_SECONDS) == 2
+
+
+LOG_LINE = b'192.0.2.7 - - [24/Nov/2026:18:00:%02d +0100] "GET /%d HTTP/1.1" %d %d'
+
+
+def dead_letters(url: str, queue: str) -> list[DeadLetterRecord]:
+    async def ask() -> list[DeadLetterRecord]:
+        admin = create_queue_admin(QueueSettings(name=queue), url)
+        try:
+            return list(await admin.dead_letters())
+        finally:
+            await admin.close()
+
+    return asyncio.run(ask())
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_log_lines_are_counted_once_though_their_worker_is_killed(
+    run: Callable[..., Example], redis_url: str, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.db"
+    lines = [LOG_LINE % (n % 60, n, 500 if n % 10 == 0 else 200, 10) for n in range(3_000)]
+    push(redis_url, "log:lines", *lines, b"no log line")
+
+    def counted() -> list[tuple[str, int, int, int]]:
+        with closing(sqlite3.connect(summary)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE name = 'summary'")
+            wanted = "SELECT * FROM summary ORDER BY status"
+            return list(database.execute(wanted)) if found.fetchone() else []
+
+    settings = {"SUMMARY": str(summary), "LEASE_SECONDS": "1"}
+    killed = run("log_lines.py", **settings)
+    until(counted)
+    killed.process.kill()
+    worker = run("log_lines.py", **settings)
+    expected = [("2026-11-24T17:00Z", 200, 2_700, 27_000), ("2026-11-24T17:00Z", 500, 300, 3_000)]
+    until(lambda: counted() == expected and dead_letters(redis_url, "log:lines"))
+    assert worker.stop() == 0
+    assert counted() == expected
+    (dead,) = dead_letters(redis_url, "log:lines")
+    assert dead.reason == "not in the common log format"
+
+
+def test_files_are_digested_below_the_uploads_and_nowhere_else(
+    run: Callable[..., Example], redis_url: str, tmp_path: Path
+) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    text = b"one\ntwo\n"
+    (uploads / "plain.txt").write_bytes(text)
+    (uploads / "packed.gz").write_bytes(gzip.compress(text))
+    (uploads / "torn.gz").write_bytes(gzip.compress(text)[:-9])
+    names = ("plain.txt", "packed.gz", "torn.gz", "../secret", "/etc/passwd", "missing")
+    for name in names:
+        payload = json.dumps({"type": "digest", "payload": {"path": name}})
+        push(redis_url, "files:jobs", payload.encode())
+    worker = run("digest_files.py", UPLOADS=str(uploads))
+    until(lambda: len(dead_letters(redis_url, "files:jobs")) == 4)
+    until(lambda: len(list(uploads.glob("*.digest.json"))) == 2)
+    assert worker.stop() == 0
+    digests = [json.loads(path.read_text()) for path in uploads.glob("*.digest.json")]
+    assert digests[0] == digests[1]
+    assert (digests[0]["bytes"], digests[0]["lines"]) == (8, 2)
+    assert digests[0]["sha256"] == hashlib.sha256(text).hexdigest()
+    reasons = " ".join(each.reason for each in dead_letters(redis_url, "files:jobs"))
+    assert reasons.count("leads out of the uploads") == 2
+    assert "torn.gz is no whole gzip file" in reasons
+    assert "there is no file missing" in reasons
+    assert not list(tmp_path.glob("*.digest.json"))
+
+
+EVENTS = [
+    b'{"kind":"order.paid","order":7}',
+    b'{"kind":"user.left","user":1}',
+    b'{"kind":"weather.changed"}',
+    b"no event",
+]
+
+
+async def send_by_redis(url: str) -> None:
+    async with redis.asyncio.Redis.from_url(url) as client:
+        await client.lpush("events", *EVENTS)
+
+
+async def send_by_nats(url: str) -> None:
+    import nats
+
+    client = await nats.connect(url)
+    for event in EVENTS:
+        await client.jetstream().publish("events", event)
+    await client.close()
+
+
+async def send_by_kafka(url: str) -> None:
+    from aiokafka import AIOKafkaProducer
+
+    async with AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc) as producer:
+        for event in EVENTS:
+            await producer.send_and_wait("events", event)
+
+
+SENDERS = {"redis_url": send_by_redis, "nats_url": send_by_nats}
+
+
+@pytest.mark.parametrize("broker", SENDERS)
+def test_foreign_events_of_any_broker_are_routed(
+    run: Callable[..., Example], redis_url: str, request: pytest.FixtureRequest, broker: str
+) -> None:
+    url = request.getfixturevalue(broker)
+    worker = run("route_events.py", QUEUE_URL=url, JOBS_URL=redis_url)
+    worker.says("worker_ready")
+    asyncio.run(SENDERS[broker](url))
+    with redis.Redis.from_url(redis_url) as client:
+        until(lambda: client.hlen("{billing:jobs}:jobs") and client.hlen("{crm:jobs}:jobs"))
+        until(lambda: len(dead_letters(url, "events")) == 1)
+        assert worker.stop() == 0
+        (paid,) = client.hvals("{billing:jobs}:jobs")
+        assert b"order.paid" in paid
+        assert EVENTS[0] in paid
+        (left,) = client.hvals("{crm:jobs}:jobs")
+        assert EVENTS[1] in left
+    (dead,) = dead_letters(url, "events")
+    assert dead.raw == b"no event"
 
 
 def test_the_smallest_worker_is_small() -> None:
