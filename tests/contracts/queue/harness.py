@@ -200,7 +200,9 @@ _harnesses: dict[int, Harness] = {}
 async def claim(queue: Queue, want: int = 10) -> Sequence[Delivery]:
     """Claim without settling anything; a broker that delivers in its own time is waited for."""
     deliveries = list((await queue.exchange([], want)).deliveries)
-    harness = _harnesses[id(queue)]
+    harness = _harnesses.get(id(queue))
+    if harness is None:  # a test made this queue itself, on Redis
+        return deliveries
     until = time.monotonic() + harness.patience
     while len(deliveries) < want and not await harness.drained(queue):
         if time.monotonic() > until:
