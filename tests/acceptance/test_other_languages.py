@@ -39,9 +39,9 @@ FAIR_SHARE = 0.2
 @pytest.fixture(autouse=True)
 def _tools() -> None:
     """Go and Node build the other side."""
-    for program, package in {"go": "golang", "npm": "npm"}.items():
+    for program, what in {"go": "Go 1.26 or later", "npm": "Node.js 20 or later with npm"}.items():
         if shutil.which(program) is None:
-            missing(program, f"apt-get install {package}")
+            missing(program, f"install {what}")
 
 
 @pytest.fixture
