@@ -22,7 +22,7 @@ from shared.pool.processor import AnyProcessor
 from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
-from shared.queue.factory import create_queue
+from shared.queue.factory import adapter_of, create_queue
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, QueueSettings
 from shared.settings import WorkerSettings
@@ -62,7 +62,9 @@ def run_queue_worker(
         kind, settings, wanted, processors, middleware, decoder,
         PoolMetrics(table, job_types), QueueMetrics(table, [wanted.name]),
     )  # fmt: skip
-    return run_worker(kind, settings, table, build)
+    # A single process imports its adapter itself, while the group's are forked with it.
+    preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
+    return run_worker(kind, settings, table, build, preload=preload)
 
 
 def _builder(

@@ -92,8 +92,8 @@ def idle_latency(bench: Bench, jobs: int, every_ms: int) -> Latency:
     """Publish one job at a time to a worker that has nothing to do."""
     ledger = _fresh_ledger(bench, jobs)
     sent = Ledger(bench.directory / "sent", jobs)
+    bench.publish(ledger, COUNT=1)  # for the first, slow start
     with bench.start(ledger) as worker:
-        bench.publish(ledger, COUNT=1)  # makes its first, slow start
         ledger.wait_for_first(worker.alive)
         bench.publish(sent, EVERY_MS=every_ms)
         ledger.wait_for(jobs, worker.alive)

@@ -3,6 +3,7 @@ and `node`, each as its own documentation advises for many small jobs in one pro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -31,7 +32,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     work: tuple[str, ...]
-    """Command line; `{slots}` and `{processes}` are filled in."""
+    """Command line; `{slots}` is filled in."""
     publish: tuple[str, ...]
     slots: int
     """Jobs at once in the no-op runs."""
@@ -40,7 +41,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     broker: str = "redis"
     language: str = "Python"
     forks: bool = False
-    """It is told how many processes to run; others are started that often."""
+    """It runs as many processes as BENCH_PROCESSES says; others are started that often."""
     build: Callable[[], None] = _nothing
     keeps_jobs: bool = True
     """Whether it claims to lose nothing when it is killed."""
@@ -60,7 +61,7 @@ def _ours() -> Peer:
     module = (str(OURS_PYTHON), "-m", f"{APPS}.ours")
     return Peer(
         name=OURS,
-        work=(*module, "work", "{processes}"),
+        work=(*module, "work"),
         publish=(*module, "publish"),
         slots=200,
         jobs=200_000,
@@ -149,6 +150,14 @@ PEERS = (
 PYTHON_PEERS = tuple(
     peer.name for peer in PEERS if peer.language == "Python" and not peer.name.startswith(OURS)
 )
+
+
+ours_with_sdk = msgspec.structs.replace(
+    ours,
+    work=(sys.executable, *ours.work[1:]),
+    publish=(sys.executable, *ours.publish[1:]),
+)
+"""Ours in the developers' environment."""
 
 
 def with_slots(peer: Peer, slots: int) -> Peer:

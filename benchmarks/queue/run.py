@@ -51,6 +51,7 @@ class Bench(msgspec.Struct, frozen=True):
             "BYTES": self.load.payload_bytes,
             "SLEEP_MS": self.load.sleep_ms,
             "EVERY_MS": 0,
+            "PROCESSES": self.load.processes,
             "FEATURE": self.load.feature,
             "LEDGER": ledger.path,
         } | more
@@ -79,7 +80,7 @@ class Worker:
 
     def __init__(self, bench: Bench, ledger: Ledger) -> None:
         peer, processes = bench.peer, bench.load.processes
-        command = [part.format(slots=peer.slots, processes=processes) for part in peer.work]
+        command = [part.format(slots=peer.slots) for part in peer.work]
         self._log = (bench.directory / "worker.log").open("a+b")
         self._log.truncate(0)
         self._name = peer.name

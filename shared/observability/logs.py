@@ -113,9 +113,25 @@ def _emit(level: str, event: str, fields: dict[str, Any]) -> None:
         getattr(_Settings.sink, level)(event, **_Settings.bound, **fields)
 
 
-def _build_sink() -> Any:
-    import structlog
+def prepare() -> None:
+    """Import now what the first record would, such as before a fork."""
+    _structlog()
 
+
+def _structlog() -> Any:
+    # It loads rich where it finds it, which costs twice as much as all the rest, for tracebacks in
+    # colour that we do not print. A None in sys.modules makes that import fail.
+    hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
+    try:
+        import structlog
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+    return structlog
+
+
+def _build_sink() -> Any:
+    structlog = _structlog()
     shown = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if _Settings.console

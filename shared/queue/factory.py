@@ -58,6 +58,21 @@ def create_queue(
     raise _unknown(scheme)
 
 
+def adapter_of(url: str) -> str:
+    """Name the module of the adapter that this URL chooses, for a process that imports it before
+    it forks. Raises ConfigError for another scheme."""
+    scheme = urlsplit(url).scheme
+    for schemes, adapter in (
+        (_REDIS, "redis.queue"),
+        (_RABBITMQ, "rabbitmq.queue"),
+        (_NATS, "nats_jetstream.queue"),
+        (("memory",), "memory"),
+    ):
+        if scheme in schemes:
+            return f"shared.queue.{adapter}"
+    raise _unknown(scheme)
+
+
 def create_queue_admin(
     settings: QueueSettings, url: str, *, decoder: InboxDecoder = decode_message
 ) -> QueueAdmin:

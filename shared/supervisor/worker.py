@@ -58,6 +58,7 @@ def run_worker(
 
     members = worker.members()
     table.seal(len(members))
+    logs.prepare()  # its own first record would; this way the processes share it
     fork_server = ForkServer.start(members, preload=preload)
     return run_to_exit_code(Group(settings, table, metrics, fork_server).run())
 

@@ -14,7 +14,7 @@ from redis.crc import key_slot
 
 from shared.errors import ConfigError, ConnectionLostError
 from shared.jobs import Delivery, Job
-from shared.queue.factory import create_queue, create_queue_admin
+from shared.queue.factory import adapter_of, create_queue, create_queue_admin
 from shared.queue.message import decode_message
 from shared.queue.port import QueueSettings
 from shared.queue.redis.keys import QueueKeys, keys_of
@@ -167,3 +167,21 @@ def test_a_keeper_renews_what_is_held_now_and_tries_again_sooner_after_a_failure
 def test_the_port_imports_no_client_library() -> None:
     code = "import sys, shared.queue.factory; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "rediss://h",
+        "unix:///s",
+        "redis+cluster://h",
+        "amqp://h",
+        "nats://h",
+        "memory://",
+    ],
+)
+async def test_the_adapter_that_is_imported_before_a_fork_is_the_one_that_is_made(url: str) -> None:
+    queue = create_queue(QueueSettings(name="q"), url)
+    assert type(queue).__module__ == adapter_of(url)
+    await queue.close()
