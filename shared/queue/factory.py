@@ -55,6 +55,10 @@ def create_queue(
         from shared.queue.memory import MemoryQueue, shared_broker
 
         return MemoryQueue(settings, shared_broker(settings.name), decoder=decoder)
+    if scheme == "kafka":
+        from shared.queue.kafka.queue import KafkaQueue
+
+        return KafkaQueue(settings, url, decoder=decoder)
     raise _unknown(scheme)
 
 
@@ -101,6 +105,10 @@ def create_queue_admin(
         from shared.queue.memory_admin import MemoryQueueAdmin
 
         return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
+    if scheme == "kafka":
+        from shared.queue.kafka.admin import KafkaQueueAdmin
+
+        return KafkaQueueAdmin(settings, url, decoder=decoder)
     raise _unknown(scheme)
 
 
@@ -125,5 +133,5 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
 
 
 def _unknown(scheme: str) -> ConfigError:
-    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, *_NATS, "memory"))
+    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, *_NATS, "kafka", "memory"))
     return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")

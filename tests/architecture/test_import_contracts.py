@@ -16,6 +16,7 @@ EXPECTED = {
     "purpose-packages",
     "shared-layers",
     "redis-library",
+    "aiokafka-library",
     "asyncpg-library",
     "elasticsearch-library",
     "tantivy-library",

@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 
 from shared.errors import DependencyError
-from tests.services import elasticsearch, rabbitmq
+from tests.services import elasticsearch, kafka, rabbitmq
 
 _PROJECT = Path(__file__).parents[2]
 _START_SECONDS = 170.0
@@ -45,8 +45,14 @@ def _look_for_elasticsearch() -> None:
     elasticsearch.java_home()
 
 
+def _look_for_kafka() -> None:
+    kafka.libraries()
+    kafka.java()
+
+
 _KINDS = {
     "elasticsearch": _Kind(elasticsearch.Elasticsearch, _look_for_elasticsearch),
+    "kafka": _Kind(kafka.Kafka, _look_for_kafka),
     "rabbitmq": _Kind(rabbitmq.RabbitMQ, rabbitmq.programs),
 }
 

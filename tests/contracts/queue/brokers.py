@@ -11,12 +11,14 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from shared.queue.kafka.queue import KafkaQueue
 from shared.queue.memory import MemoryQueue
 from shared.queue.nats_jetstream.capabilities import CAPABILITIES as NATS
 from shared.queue.port import Capabilities
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
+from tests.contracts.queue.kafka_harness import KafkaHarness
 from tests.contracts.queue.nats_harness import NatsHarness
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 
@@ -40,6 +42,7 @@ BROKERS: dict[str, Broker] = {
     "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
     "cluster": Broker(RedisQueue.capabilities, RedisHarness, "redis_cluster_url"),
     "nats": Broker(NATS, NatsHarness, "nats_url"),
+    "kafka": Broker(KafkaQueue.capabilities, KafkaHarness, "kafka_url"),
 }
 
 

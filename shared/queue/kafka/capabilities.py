@@ -1,0 +1,50 @@
+"""What the queue on Kafka can do, and why not the rest."""
+
+from __future__ import annotations
+
+from shared.queue.port import Capabilities
+
+_DESIGN = "kafka.apache.org/documentation/#design"
+_NO_LOOKUP = f"a partition is a log that is read by offset, not by key ({_DESIGN}, 4.1 Motivation)"
+_NO_TAKING_OUT = "a record cannot be taken out of the middle of a log, only read past"
+
+CAPABILITIES = Capabilities(
+    idempotent_publish=False,
+    fence=True,
+    crash_count=True,
+    free_snooze=True,
+    priority=False,
+    deduplication=False,
+    dedup_window=False,
+    replace=False,
+    lanes=False,
+    lease_per_message=False,
+    out_of_order_settlement=True,
+    cancel=False,
+    pause=False,
+    pause_type=False,
+    listing=False,
+    results=False,
+    schedules=False,
+    oldest_ready_age=False,
+    why={
+        "idempotent_publish": "the idempotent producer knows its own repetitions, by producer id "
+        "and sequence number, not the keys of records "
+        "(kafka.apache.org/documentation/#producerconfigs_enable.idempotence)",
+        "priority": f"records of a partition are consumed in their order ({_DESIGN}, 4.5 Consumer)",
+        "deduplication": _NO_LOOKUP,
+        "dedup_window": _NO_LOOKUP,
+        "replace": _NO_TAKING_OUT,
+        "lanes": f"the limits would need a state that all consumers share; {_NO_LOOKUP}",
+        "lease_per_message": "a consumer holds whole partitions, by the heartbeats of its session "
+        "(kafka.apache.org/documentation/#consumerconfigs_session.timeout.ms); the client sends "
+        "them on the event loop, so a loop that is blocked for the whole lease loses all of them",
+        "cancel": _NO_TAKING_OUT,
+        "pause": "pausing is the affair of each consumer, and the brokers keep no such state",
+        "pause_type": _NO_TAKING_OUT,
+        "listing": f"what waits can only be read in whole; {_NO_LOOKUP}",
+        "results": _NO_LOOKUP,
+        "schedules": "brokers fire nothing by time, and a conditional write does not exist",
+        "oldest_ready_age": "the brokers tell offsets, not times, of what a group has not read",
+    },
+)

@@ -1,0 +1,257 @@
+"""The queue on a real Kafka whose brokers, workers and connections fail: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from shared.embedded.server_process import free_port
+from shared.errors import ConfigError, ConnectionLostError, DependencyError
+from shared.jobs import Delivery, new_job
+from shared.queue.factory import create_queue
+from shared.queue.port import Queue, QueueSettings
+from shared.verdicts import DeadLetter, Done, Retry, Settlement
+from shared.work_source import Exchange
+from tests.faults.proxy import Proxy
+from tests.integration.kafka_taker import LEASE_SECONDS
+from tests.integration.test_pool_redis import JOBS, Ledger, Number, started
+from tests.services.kafka import Kafka
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def kafka(new_directory: Callable[[str], Path]) -> Iterator[Kafka]:
+    """A broker of this module's own, with a second listener for a proxy."""
+    server = Kafka(new_directory("kafka"), proxied=free_port())
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def proxy(kafka: Kafka) -> AsyncIterator[Proxy]:
+    """Stands before the second listener, on the port that the broker names to its clients."""
+    proxy = Proxy(f"kafka://127.0.0.1:{kafka.proxied_port}?partitions=2")
+    proxy.port = kafka.proxied
+    async with proxy:
+        yield proxy
+
+
+class Consumers:
+    """Opened consumers of one queue; closed at the end."""
+
+    def __init__(self, url: str, open_: AsyncExitStack) -> None:
+        self.url = url
+        self.settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=LEASE_SECONDS)
+        self._open = open_
+
+    async def one(self) -> Queue:
+        queue = create_queue(self.settings, self.url)
+        self._open.push_async_callback(queue.close)
+        await queue.open("tester", ["job"])
+        return queue
+
+
+@pytest.fixture
+async def consumers(kafka: Kafka) -> AsyncIterator[Consumers]:
+    """Consumers of a queue of four partitions."""
+    async with AsyncExitStack() as open_:
+        yield Consumers(kafka.url.replace("partitions=2", "partitions=4"), open_)
+
+
+async def heard(queue: Queue, settled: Sequence[Settlement], want: int) -> Exchange:
+    """Repeat an exchange until it is heard, as a pool does."""
+    while True:
+        try:
+            return await queue.exchange(settled, want)
+        except ConnectionLostError:
+            await asyncio.sleep(0.05)
+
+
+async def claim(queue: Queue, count: int) -> list[Delivery]:
+    """Claim exactly so many."""
+    held: list[Delivery] = []
+    async with asyncio.timeout(30):
+        while len(held) < count:
+            held += (await heard(queue, [], count - len(held))).deliveries
+            if len(held) < count:
+                await queue.wait(0.2)
+    return held
+
+
+def done(deliveries: Sequence[Delivery]) -> list[Settlement]:
+    return [Settlement(each, Done()) for each in deliveries]
+
+
+def keys(deliveries: Sequence[Delivery]) -> set[str]:
+    return {each.job.key for each in deliveries}
+
+
+@pytest.fixture
+def taker(consumers: Consumers) -> Iterator[Callable[[int], subprocess.Popen[str]]]:
+    """Starts a process that claims and holds jobs; killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(count: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.integration.kafka_taker"]
+        arguments = [consumers.url, consumers.settings.name, str(count)]
+        started.append(subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def told(taker: subprocess.Popen[str]) -> dict[str, int]:
+    """Return the crashes by key that a taker prints; waits for it."""
+    assert taker.stdout is not None
+    pairs = (pair.rpartition(":") for pair in taker.stdout.readline().split())
+    return {key: int(crashes) for key, _, crashes in pairs}
+
+
+async def test_a_killed_workers_jobs_come_back_with_a_crash_and_no_others(
+    consumers: Consumers, taker: Callable[[int], subprocess.Popen[str]]
+) -> None:
+    producer = await consumers.one()
+    await producer.publish([new_job("job", n) for n in range(40)])
+    await producer.close()
+    worker = taker(10)
+    held = await asyncio.to_thread(told, worker)
+    worker.kill()
+    queue = await consumers.one()
+    found = await claim(queue, 40)
+    assert {each.job.key: each.crashes for each in found if each.crashes} == dict.fromkeys(held, 1)
+    assert not (await heard(queue, done(found), 0)).refused
+    assert (await queue.depth()).ready == 0
+
+
+@pytest.mark.parametrize("verdict", [Done(), Retry("late", 0.0), DeadLetter("late")])
+async def test_a_worker_that_slept_past_its_lease_changes_nothing(
+    consumers: Consumers, taker: Callable[[int], subprocess.Popen[str]], verdict: Done | Retry
+) -> None:
+    sleeper = await consumers.one()
+    await sleeper.publish([new_job("job", n) for n in range(4)])
+    held = await claim(sleeper, 4)
+    theirs = told(taker(4))  # reads while the loop stands still: no heartbeat is sent
+    assert theirs == dict.fromkeys(keys(held), 1)
+    answer = await heard(sleeper, [Settlement(each, verdict) for each in held], 0)
+    assert set(answer.refused) == {each.token for each in held}
+    depth = await sleeper.depth()
+    assert (depth.ready + depth.leased, depth.delayed, depth.dead) == (4, 0, 0)
+
+
+async def test_a_rebalance_keeps_what_runs_where_its_partition_stays(consumers: Consumers) -> None:
+    first = await consumers.one()
+    for n in range(4):  # one partition each
+        await first.publish([new_job("job", n)])
+    held = await claim(first, 4)
+    second = await consumers.one()
+    moved = await claim(second, 2)
+    assert [each.crashes for each in moved] == [0, 0], "to lose a partition is no crash"
+    refused = set((await heard(first, done(held), 0)).refused)
+    assert {each.job.key for each in held if each.token in refused} == keys(moved)
+    assert not (await heard(second, done(moved), 0)).refused
+    depth = await first.depth()
+    assert (depth.ready, depth.leased) == (0, 0)
+
+
+async def test_the_lease_keeper_tells_what_a_rebalance_took(consumers: Consumers) -> None:
+    first = await consumers.one()
+    for n in range(4):
+        await first.publish([new_job("job", n)])
+    held = {each.token: float("inf") for each in await claim(first, 4)}
+    lost: set[str] = set()
+    keeper = first.lease_keeper()
+    keeper.start(held, lost.update)
+    second = await consumers.one()
+    moved = await claim(second, 2)
+    async with asyncio.timeout(10):
+        while not lost:
+            await heard(first, [], 0)
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(keeper.stop)
+    assert len(lost) == len(moved)
+    assert lost < set(held)
+
+
+async def test_jobs_settled_out_of_order_do_not_run_again(consumers: Consumers) -> None:
+    first = await consumers.one()
+    await first.publish([new_job("job", n) for n in range(6)])
+    held = await claim(first, 6)
+    await heard(first, done(held[1:]), 0)
+    await first.close()
+    assert keys(await claim(await consumers.one(), 1)) == keys(held[:1])
+
+
+async def test_cut_connections_lose_and_repeat_nothing(consumers: Consumers, proxy: Proxy) -> None:
+    consumers.url = proxy.url
+    queue = await consumers.one()
+    sent = [new_job("job", n) for n in range(60)]
+    await queue.publish(sent)
+    got: Counter[str] = Counter()
+    settled: list[Settlement] = []
+    async with asyncio.timeout(60):
+        while len(got) < len(sent) or settled:
+            answer = await heard(queue, settled, 10)
+            assert not answer.refused
+            got.update(each.job.key for each in answer.deliveries)
+            settled = done(answer.deliveries)
+            await proxy.cut()
+            if not settled:
+                await queue.wait(0.2)
+    assert got == Counter(job.key for job in sent)
+
+
+async def test_a_killed_broker_costs_a_pool_nothing(consumers: Consumers, kafka: Kafka) -> None:
+    queue = create_queue(QueueSettings(name=consumers.settings.name, lease_seconds=20), kafka.url)
+    await queue.publish([new_job("number", Number(n)) for n in range(JOBS)])
+    ledger, stop = Ledger(), asyncio.Event()
+    running = await started(queue, ledger, stop)
+    await ledger.reaches(JOBS // 4)
+    kafka.kill()
+    kafka.start()  # in this thread: a server ends with the thread that started it
+    await ledger.reaches(JOBS)
+    stop.set()
+    async with asyncio.timeout(30):
+        await running
+    depth = await queue.depth()
+    await queue.close()
+    assert (depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0)
+    assert set(ledger.done) == set(range(JOBS))
+
+
+async def test_topics_that_cannot_be_made_are_refused_with_the_brokers_reason(kafka: Kafka) -> None:
+    url = f"kafka://{urlsplit(kafka.url).netloc}?replication=3"
+    queue = create_queue(QueueSettings(name=f"q-{uuid4().hex[:8]}"), url)
+    with pytest.raises(DependencyError, match=r"does not create topic .*replication") as raised:
+        await queue.open("tester", ["job"])
+    assert "change partitions and replication in the URL" in str(raised.value)
+    await queue.close()
+
+
+async def test_a_lease_that_the_broker_does_not_allow_is_refused(kafka: Kafka) -> None:
+    settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=0.1)
+    queue = create_queue(settings, kafka.url)
+    with pytest.raises(ConfigError, match=r"group\.min\.session\.timeout\.ms"):
+        await queue.open("tester", ["job"])
+    await queue.close()
+
+
+async def test_a_broker_that_is_not_there_is_named() -> None:
+    port = free_port()
+    queue = create_queue(QueueSettings(name="jobs"), f"kafka://127.0.0.1:{port}")
+    with pytest.raises(DependencyError, match=f"127.0.0.1:{port}"):
+        await queue.open("tester", ["job"])
+    await queue.close()
