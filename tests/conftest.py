@@ -25,6 +25,7 @@ from tests.faults.disks import FaultImpossibleError, powered_disk
 from tests.services import servers, shared_server
 from tests.services.elasticsearch import Elasticsearch
 from tests.services.environment import is_setting
+from tests.services.kafka import Kafka
 from tests.services.missing import impossible
 from tests.services.nats import Nats
 from tests.services.rabbitmq import RabbitMQ
@@ -34,7 +35,7 @@ from tests.services.servers import Postgres, Redis
 _SESSION = "TEST_SESSION"  # directory and process id of the session, for all its processes
 pytest_plugins = ("tests.services.no_skips",)
 
-Server = TypeVar("Server", Redis, Postgres, Elasticsearch, RabbitMQ, Nats)
+Server = TypeVar("Server", Redis, Postgres, Elasticsearch, RabbitMQ, Nats, Kafka)
 _database_numbers = itertools.count()
 
 
@@ -308,6 +309,21 @@ def rabbitmq_url() -> str:
 def rabbitmq_server(new_directory: Callable[[str], Path]) -> Iterator[RabbitMQ]:
     """A private RabbitMQ; takes about 5 s to start."""
     server = RabbitMQ(new_directory("rabbitmq"))
+    server.start()
+    yield from _until_killed(server)
+
+
+@pytest.fixture(scope="session")
+def kafka_url() -> str:
+    """URL of the Kafka that all tests share; each takes queue names of its own."""
+    controller, directory = _session()
+    return shared_server.shared_url("kafka", directory, controller)
+
+
+@pytest.fixture
+def kafka_server(new_directory: Callable[[str], Path]) -> Iterator[Kafka]:
+    """A private Kafka; takes about 5 s to start."""
+    server = Kafka(new_directory("kafka"))
     server.start()
     yield from _until_killed(server)
 

@@ -18,9 +18,10 @@ VERSION = "4.1.1"
 _PROJECT = Path(__file__).parent / "kafka-pom.xml"
 LIBRARIES = Path(__file__).parents[2] / f".cache/kafka-{VERSION}"
 FETCH = (
-    f"mvn --quiet --batch-mode -f {_PROJECT} dependency:copy-dependencies "
-    f"-DoutputDirectory={LIBRARIES}"
-)
+    "mvn", "--quiet", "--batch-mode", "-f", str(_PROJECT), "dependency:copy-dependencies",
+    f"-DoutputDirectory={LIBRARIES}",
+)  # fmt: skip
+"""The command that gets the server, about 55 MB."""
 _OLDEST_JAVA = 17
 _START_SECONDS = 60.0
 _SETTINGS = {
@@ -70,6 +71,7 @@ class Kafka:
 
     def start(self) -> None:
         """Start the node and return when it takes connections; about 4 s."""
+        self._directory.mkdir(exist_ok=True)
         settings = self._directory / "server.properties"
         if not settings.exists():
             self._format(settings)
@@ -125,7 +127,7 @@ class Kafka:
 def libraries() -> Path:
     """Return the directory of the server's jars; skip when not to be had."""
     if not next(LIBRARIES.glob(f"kafka_*-{VERSION}.jar"), None):
-        missing(f"Kafka {VERSION}", FETCH)
+        missing(f"Kafka {VERSION}", " ".join(FETCH))
     return LIBRARIES
 
 

@@ -14,6 +14,10 @@ import psutil
 import pytest
 import redis
 
+from shared.jobs import new_job
+from shared.queue.factory import create_queue
+from shared.queue.port import QueueSettings
+from tests.services.kafka import Kafka
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.servers import Postgres, Redis
 
@@ -80,6 +84,17 @@ def test_elasticsearch_is_the_version_we_test(elasticsearch_url: str, index_pref
     made = urllib.request.Request(f"{elasticsearch_url}/{index_prefix}-x", method="PUT")
     with urllib.request.urlopen(made, timeout=30) as answer:
         assert answer.status == 200
+
+
+async def test_kafka_keeps_port_and_data(kafka_server: Kafka) -> None:
+    settings = QueueSettings(name="kept")
+    queue = create_queue(settings, kafka_server.url)
+    await queue.publish([new_job("job", 1)])
+    await queue.close()
+    kafka_server.restart()
+    queue = create_queue(settings, kafka_server.url)
+    assert (await queue.depth()).ready == 1
+    await queue.close()
 
 
 async def test_rabbitmq_keeps_port_and_data_and_leaves_no_process_behind(

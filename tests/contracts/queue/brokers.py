@@ -1,7 +1,7 @@
 """Which adapters the suite runs on, and which of its cases each one is asked.
 
 A case that is marked `@pytest.mark.needs("priority")` runs on the adapters that claim this
-capability, and on no other; all other cases are core promises, and run on every adapter.
+capability, and on no other (`competing` is a need of the same kind); all other cases are core promises, and run on every adapter.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ class Broker(msgspec.Struct, frozen=True):
     capabilities: Capabilities
     harness: type[Harness]
     url_fixture: str = ""
+    competing: bool = True
+    """Whether any consumer may get any job; not where each owns a part of the queue."""
+
+    def can(self, need: str) -> bool:
+        """Tell whether a case with this need is asked of it."""
+        return self.competing if need == "competing" else bool(getattr(self.capabilities, need))
 
     def open(self, request: pytest.FixtureRequest) -> Harness:
         """Return a harness on a new, empty queue."""
@@ -42,14 +48,10 @@ BROKERS: dict[str, Broker] = {
     "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
     "cluster": Broker(RedisQueue.capabilities, RedisHarness, "redis_cluster_url"),
     "nats": Broker(NATS, NatsHarness, "nats_url"),
-    "kafka": Broker(KafkaQueue.capabilities, KafkaHarness, "kafka_url"),
+    "kafka": Broker(KafkaQueue.capabilities, KafkaHarness, "kafka_url", competing=False),
 }
 
 
 def able(*needs: str) -> Sequence[str]:
     """Name the adapters that have all these capabilities."""
-    return [
-        name
-        for name, broker in BROKERS.items()
-        if all(getattr(broker.capabilities, need) for need in needs)
-    ]
+    return [name for name, broker in BROKERS.items() if all(broker.can(need) for need in needs)]

@@ -218,6 +218,14 @@ async def claim_one(queue: Queue) -> Delivery:
     return delivery
 
 
+async def claim_any(queues: Sequence[Queue], want: int) -> Sequence[Delivery]:
+    """Claim from whichever of these consumers gets the jobs."""
+    deliveries: list[Delivery] = []
+    for queue in queues:
+        deliveries += await claim(queue, want - len(deliveries))
+    return deliveries
+
+
 async def settle(queue: Queue, delivery: Delivery, verdict: Verdict) -> Sequence[str]:
     """Settle one delivery; return what was refused."""
     return (await queue.exchange([Settlement(delivery, verdict)], 0)).refused

@@ -39,7 +39,6 @@ class KafkaHarness(Harness):
         super().__init__(url.partition("?")[0] + "?partitions=1")
         self.settings = QueueSettings(name=self.settings.name, lease_seconds=LEASE_SECONDS)
         self.clock = ShiftedClock()
-        self._expired = False
         self._queues: list[KafkaQueue] = []
         self._producer = Publisher(url.partition("://")[2].partition("?")[0])
         self._open.push_async_callback(self._producer.close)
@@ -60,16 +59,20 @@ class KafkaHarness(Harness):
 
     async def expire_leases(self) -> None:
         """Take those who hold jobs out of the group, as its coordinator does with the silent."""
-        self._expired = True
         for queue in self._queues:
-            exchanger = queue._exchanger
-            if exchanger is not None and exchanger._held:
-                await exchanger.member.stop()
+            if self._held_by(queue):
+                assert queue._exchanger is not None
+                await queue._exchanger.member.stop()
 
     async def drained(self, queue: Queue) -> bool:
         depth = await queue.depth()
-        lost = self._expired and depth.leased  # and on its way to whoever takes over
-        return not (depth.inbox or depth.ready or depth.delayed or lost)
+        on_its_way = depth.leased - sum(map(self._held_by, self._queues))  # to a new owner
+        ripe = depth.delayed if self.clock.shift else 0
+        return not (depth.inbox or depth.ready or ripe or on_its_way > 0)
 
     async def ripen(self) -> None:
         self.clock.shift += A_DAY
+
+    def _held_by(self, queue: KafkaQueue) -> int:
+        exchanger = queue._exchanger
+        return 0 if exchanger is None or exchanger.member.stopped else len(exchanger._held)

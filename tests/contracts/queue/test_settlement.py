@@ -201,7 +201,7 @@ async def test_a_crash_does_not_merge_with_a_twin_and_is_not_forgotten(
     assert [(d.job.key, d.crashes) for d in await claim(queue)] == [("killer", 1), ("twin", 0)]
 
 
-@pytest.mark.needs("crash_count")
+@pytest.mark.needs("crash_count", "competing")
 async def test_suspects_are_handed_out_one_at_a_time(
     queue: Queue, other: Queue, harness: Harness
 ) -> None:
@@ -222,7 +222,7 @@ async def test_suspects_are_handed_out_one_at_a_time(
     assert [each.crashes for each in answer.deliveries] == [2], "the next one at once"
 
 
-@pytest.mark.needs("crash_count")
+@pytest.mark.needs("crash_count", "competing")
 async def test_neighbours_of_a_killer_survive(harness: Harness) -> None:
     setup = await harness.consumer()
     await setup.publish([job("killer"), *(job(str(n)) for n in range(5))])

@@ -54,6 +54,7 @@ async def test_a_message_of_the_inbox_wakes_a_waiting_consumer(
         await task
 
 
+@pytest.mark.needs("competing")
 @pytest.mark.parametrize("verdict", [HandBack(), Retry("at once", 0.0)])
 async def test_work_that_comes_back_wakes_a_waiting_consumer(
     queue: Queue, other: Queue, verdict: HandBack | Retry
@@ -66,6 +67,7 @@ async def test_work_that_comes_back_wakes_a_waiting_consumer(
         assert await task == "a"
 
 
+@pytest.mark.needs("competing")
 async def test_each_of_many_waiting_consumers_gets_its_share(harness: Harness) -> None:
     queues = [await harness.consumer() for _ in range(4)]
     tasks = [await asleep(each) for each in queues]
