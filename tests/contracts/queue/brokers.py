@@ -1,7 +1,8 @@
 """Which adapters the suite runs on, and which of its cases each one is asked.
 
 A case that is marked `@pytest.mark.needs("priority")` runs on the adapters that claim this
-capability, and on no other (`competing` is a need of the same kind); all other cases are core promises, and run on every adapter.
+capability, and on no other; all other cases are core promises, and run on every adapter.
+`competing` is a need of the same kind: see Broker.competing.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class ShiftedClock(SystemClock):
 class KafkaHarness(Harness):
     """Time passes by moving the clock of all consumers; a lease ends with its member."""
 
-    patience = 5.0
+    patience = 3.0
     sends_ahead = True
 
     def __init__(self, url: str) -> None:
