@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -68,7 +68,10 @@ class Bench:
         async def the_same(_: Any = None) -> MemoryFrontier:
             return self.frontier
 
-        stage = Stage(self.frontier, self.database, the_same)
+        async def know(origins: Mapping[str, str]) -> None:
+            self.frontier._host_of.update(origins)
+
+        stage = Stage(self.frontier, self.database, the_same, know)
         await stage.discover(*(page("/", f"h{n}.test", "fast") for n in range(count)))
         outcomes = []
         for delivery in await stage.take(count):
