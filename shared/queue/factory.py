@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
-from shared.queue.port import InboxDecoder, Queue, QueueSettings
+from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings, require
+from shared.queue.schedules import ScheduleStore
 
 _REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _RABBITMQ = ("amqp", "amqps")
@@ -112,6 +113,42 @@ def create_queue_admin(
     raise _unknown(scheme)
 
 
+def create_job_results(settings: QueueSettings, url: str) -> JobResults:
+    """Return progress and results of a queue's jobs.
+
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        from shared.queue.redis.results import RedisJobResults
+
+        return RedisJobResults(settings, url)
+    if scheme == "memory":
+        from shared.queue.memory import shared_broker
+        from shared.queue.memory_results import MemoryJobResults
+
+        return MemoryJobResults(shared_broker(settings.name))
+    raise _lacking(settings, url, "results")
+
+
+def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
+    """Return what keeps the firings of a queue's periodic jobs.
+
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        from shared.queue.redis.schedules import RedisScheduleStore
+
+        return RedisScheduleStore(settings, url)
+    if scheme == "memory":
+        from shared.queue.memory import shared_broker
+        from shared.queue.memory_schedules import MemoryScheduleStore
+
+        return MemoryScheduleStore(shared_broker(settings.name))
+    raise _lacking(settings, url, "schedules")
+
+
 async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
     """Look whether a producer may trust this broker; consumers look when they open a queue.
 
@@ -130,6 +167,14 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
         raise DependencyError(str(error)) from error
     finally:
         await client.aclose()
+
+
+def _lacking(settings: QueueSettings, url: str, capability: str) -> ConfigError:
+    try:
+        require(create_queue(settings, url).capabilities, capability)
+    except ConfigError as error:
+        return error
+    return ConfigError(f"{urlsplit(url).scheme}:// has {capability}, but no adapter for them")
 
 
 def _unknown(scheme: str) -> ConfigError:

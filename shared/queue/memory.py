@@ -17,6 +17,7 @@ from shared.jobs import Delivery, Job, Priority
 from shared.queue.memory_broker import MemoryBroker
 from shared.queue.memory_entry import Entry
 from shared.queue.message import decode_message
+from shared.queue.outcome import encode_result
 from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
 from shared.renewal_thread import RenewalThread
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
@@ -51,8 +52,8 @@ class MemoryQueue:
         pause=True,
         pause_type=True,
         listing=True,
-        results=False,
-        schedules=False,
+        results=True,
+        schedules=True,
         oldest_ready_age=True,
     )
 
@@ -158,8 +159,14 @@ class MemoryQueue:
         if entry is None:
             return
         match settlement.verdict:
-            case Done() | Discard():
+            case Done() | Discard() if not (entry.job and entry.job.keep_result_seconds):
                 del self._broker.live[entry.key]
+            case Done(result=result):
+                field, content = encode_result(result)
+                self._broker.finish(entry, now, "done", **{field: content})
+            case Discard(reason=reason):
+                error = reason.encode(errors="replace")
+                self._broker.finish(entry, now, "discarded", error=error)
             case DeadLetter(reason=reason):
                 entry.attempts += 1
                 self._broker.bury(entry, reason, now)

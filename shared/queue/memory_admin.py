@@ -76,7 +76,7 @@ class MemoryQueueAdmin:
     async def cancel(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.cancel."""
         with self._broker.lock:
-            return sum(self._broker.cancel(key) for key in keys)
+            return sum(self._broker.cancel(key, self._clock.wall()) for key in keys)
 
     async def pause(self, job_type: str | None = None) -> None:
         """See QueueAdmin.pause."""

@@ -12,7 +12,9 @@ from uuid import uuid4
 from shared.jobs import Job, Priority
 from shared.queue.memory_entry import Entry
 from shared.queue.memory_lanes import MemoryLanes
+from shared.queue.memory_results import KeptOutcomes
 from shared.queue.port import QueueDepth
+from shared.queue.schedules import ScheduleState
 
 
 class MemoryBroker:
@@ -38,6 +40,11 @@ class MemoryBroker:
         """Deduplication key -> until when its window drops what is published."""
         self._windows_kept = 1000
         self.lanes = MemoryLanes()
+        self.outcomes = KeptOutcomes()
+        self.schedules: dict[str, tuple[ScheduleState, float]] = {}
+        """Name -> what was announced, and since when it is defined so."""
+        self.fired: dict[str, float] = {}
+        """Schedule -> due time of its last firing."""
         self.kinds: dict[str, tuple[str, float]] = {}
         """Consumer -> its worker kind, and until when it counts as alive."""
         self.delayed: list[tuple[float, int, Entry]] = []
@@ -55,6 +62,7 @@ class MemoryBroker:
             return False
         entry = Entry(key=key, job=job, raw=b"", first_seen=now, ready_at=ready_at)
         self.live[key] = entry
+        self.outcomes.forget(key)
         if job.dedup_key:
             self.dedup[job.dedup_key] = key
             self._open_window(job, now)
@@ -99,7 +107,9 @@ class MemoryBroker:
         if twin.ready_at <= ready_at and not job.replace:
             return False
         if not twin.crashes:
+            self.outcomes.keep(twin, now, "discarded", error=b"a twin replaced it")
             self._withdraw(twin)
+            self.tell()
         return True
 
     def _open_window(self, job: Job, now: float) -> None:
@@ -124,11 +134,13 @@ class MemoryBroker:
         high, normal, low = self.ready.values()
         return [*self.parked.values(), self.suspects, high, *self.lanes.lines(), normal, low]
 
-    def cancel(self, key: str) -> bool:
+    def cancel(self, key: str, now: float) -> bool:
         """Take a job off the queue, waiting or running; False when there is none."""
         entry = self.live.get(key)
         if entry is None:
             return False
+        self.outcomes.keep(entry, now, "discarded", error=b"cancelled")
+        self.tell()
         if self.release(entry.token):
             del self.live[key]
         else:
@@ -185,6 +197,14 @@ class MemoryBroker:
         entry.reason, entry.died_at = reason, now
         self.dead[entry.key] = entry
         del self.live[entry.key]
+        self.outcomes.keep(entry, now, "dead", error=reason.encode(errors="replace"))
+        self.tell()
+
+    def finish(self, entry: Entry, now: float, state: str, **fields: bytes) -> None:
+        """Forget a finished job, but for what is kept of it."""
+        del self.live[entry.key]
+        self.outcomes.keep(entry, now, state, **fields)
+        self.tell()
 
     def lease(self, entry: Entry, until: float) -> None:
         """Hand an entry out; its token is one that no other hand-out has."""
@@ -203,6 +223,7 @@ class MemoryBroker:
             entry.attempts = entry.crashes = 0
             entry.first_seen = entry.ready_at = now
             self.live[key] = entry
+            self.outcomes.forget(key)
             if entry.dedup_key:
                 self.dedup.setdefault(entry.dedup_key, key)
             self.put(entry, in_front=False)

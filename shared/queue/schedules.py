@@ -29,6 +29,13 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """When nobody ran at the due time: forget it, fire the latest once, or fire each."""
 
 
+def describe(schedule: Schedule) -> str:
+    """Say for people when a schedule fires; another text is another definition."""
+    if schedule.cron:
+        return f"{schedule.cron} ({schedule.timezone})"
+    return f"every {schedule.every_seconds:g} s"
+
+
 class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
     """What the queue knows of one schedule."""
 
@@ -48,7 +55,8 @@ class ScheduleStore(Protocol):
     async def announce(self, schedule: Schedule, next_due: float) -> float | None:
         """Note that a schedule exists and when it is due next; return its last firing's due time.
 
-        The first announcement of a name counts as a firing at that moment: nothing is due before.
+        The first announcement of a name, or of another definition under it, counts as a firing at
+        that moment: nothing is due before.
         """
         ...
 

@@ -4,7 +4,7 @@
 -- KEYS  jobs, delayed, leases, dedup, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua, waiting.lua, lanes.lua and whereabouts.lua.
+-- After prelude.lua, waiting.lua, lanes.lua, results.lua and whereabouts.lua.
 
 local jobs, delayed, leases, dedup = unpack(KEYS, 1, 4)
 local cancelled, elsewhere = 0, {}
@@ -21,6 +21,7 @@ for _, key in ipairs(ARGV) do
   if job then
     redis.call('HDEL', jobs, key)
     uncover(key, job)
+    conclude(key, job, 'discarded', 'error', 'cancelled')
     local member = in_delayed(delayed, key, job)
     if member then redis.call('ZREM', delayed, member) else elsewhere[key] = job end
     cancelled = cancelled + 1

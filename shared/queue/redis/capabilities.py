@@ -20,7 +20,7 @@ CAPABILITIES = Capabilities(
     pause=True,
     pause_type=True,
     listing=True,
-    results=False,
-    schedules=False,
+    results=True,
+    schedules=True,
     oldest_ready_age=True,
 )

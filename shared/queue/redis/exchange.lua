@@ -8,11 +8,12 @@
 -- KEYS  see below
 -- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
 --       limits of lanes as a MessagePack map (empty: none), finished tokens as one MessagePack array,
---       then for each other settlement: verdict (retry, snooze, back, dead, park), token,
---       milliseconds, reason or job type
+--       then for each other settlement: verdict (retry, snooze, back, dead, park,
+--       and done, unkept, discard where a result is kept), token, milliseconds, reason, job type or
+--       result
 -- Answer: now, next due in ms (-1: nothing known), names of what is paused, number refused, refused
 --         tokens, then for each delivery: token, stored job
--- After prelude.lua, waiting.lua, paused.lua and lanes.lua.
+-- After prelude.lua, waiting.lua, paused.lua, lanes.lua and results.lua.
 
 local inbox, intake, wake, jobs, leases, delayed = unpack(KEYS, 1, 6)
 local ready = {KEYS[7], KEYS[8], KEYS[9]}
@@ -121,6 +122,7 @@ local function bury(key, epoch, attempts, crashes, reason, job)
   redis.call('HSET', records, key, header .. reason .. job)
   redis.call('ZADD', dead, now, key)
   redis.call('HDEL', jobs, key)
+  conclude(key, job, 'dead', 'error', reason)
 end
 
 -- A message of the inbox that nobody worked on goes back as it came: a worker of another kind that
@@ -148,6 +150,9 @@ local function settle_finished()
   if lanes_exist then leave_lanes(done) end
 end
 
+-- Verdicts that finish a job whose result is kept, and what its state is then.
+local KEPT = {done = 'done', unkept = 'done', discard = 'discarded'}
+
 local function settle(verdict, token, value)
   if is_done[token] or redis.call('ZREM', leases, token) == 0 then
     refused[#refused + 1] = token
@@ -157,6 +162,10 @@ local function settle(verdict, token, value)
   local key, epoch, attempts, crashes = parse(token)
   local job = redis.call('HGET', jobs, key)
   if not job then return end
+  if KEPT[verdict] then
+    conclude(key, job, KEPT[verdict], verdict == 'done' and 'result' or 'error', value)
+    return redis.call('HDEL', jobs, key)
+  end
   if verdict == 'dead' then return bury(key, epoch, attempts + 1, crashes, value, job) end
   if verdict == 'retry' then attempts = attempts + 1 end
   local member = key .. ':' .. epoch .. ':' .. attempts .. ':' .. crashes

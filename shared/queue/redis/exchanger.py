@@ -35,6 +35,7 @@ _script = Script(
     "waiting.lua",
     "paused.lua",
     "lanes.lua",
+    "results.lua",
     "exchange.lua",
 )
 

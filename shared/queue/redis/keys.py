@@ -50,6 +50,19 @@ class QueueKeys(msgspec.Struct, frozen=True, kw_only=True):
         """Return the hash that keeps the last answer to a consumer."""
         return f"{self.prefix}answer:{consumer}"
 
+    @property
+    def schedules(self) -> tuple[str, str]:
+        """Hashes: schedule -> what was announced, and schedule -> due time of its last firing."""
+        return f"{self.prefix}schedules", f"{self.prefix}schedules:fired"
+
+    def result(self, key: str) -> str:
+        """Return the hash that keeps the outcome of a job."""
+        return f"{self.prefix}result:{key}"
+
+    def concluded(self, key: str) -> str:
+        """Return the stream that gets an entry when the outcome of a job is final."""
+        return f"{self.prefix}concluded:{key}"
+
 
 def keys_of(name: str) -> QueueKeys:
     """Derive the keys of a queue.

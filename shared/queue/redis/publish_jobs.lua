@@ -33,6 +33,7 @@ local function may_wait(twin, member, due, replace)
   if not replace and (not other_due or tonumber(other_due) <= due) then return false end
   local other_key, crashes = string.match(other, '^(.*):%d+:%d+:(%d+)$')
   if crashes == '0' then
+    conclude(other_key, redis.call('HGET', jobs, other_key), 'discarded', 'error', 'a twin replaced it')
     withdraw(other, delayed)
     redis.call('HDEL', jobs, other_key)
   end
@@ -68,6 +69,7 @@ local function store(key, delay, options, twin, body)
     end
     if more[1] > 0 then open_window(twin, more[1]) end
   end
+  if more[4] > 0 then forget_result(key, job) end
   if delay > 0 then
     redis.call('ZADD', delayed, now + delay, member)
   else

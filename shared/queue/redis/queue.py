@@ -24,7 +24,8 @@ from shared.queue.redis.depth import depth_of
 from shared.queue.redis.exchanger import Exchanger, alive_ms
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.lease_keeper import redis_lease_keeper
-from shared.queue.redis.stored_job import LONGEST_NAME, encode_body, encode_options
+from shared.queue.redis.scripts import PUBLISH_PARTS
+from shared.queue.redis.stored_job import published_form
 from shared.queue.redis.wake_up import WakeUp
 from shared.redis.client import address_of, connect
 from shared.redis.faults import translated
@@ -39,14 +40,7 @@ GOODBYE_SECONDS = 1.0
 """How long a server may take to hear that a consumer leaves; it would find out by itself."""
 MOST_PER_PUBLISH = 1000
 
-_publish = Script(
-    "shared.queue.redis",
-    "prelude.lua",
-    "waiting.lua",
-    "lanes.lua",
-    "publish_jobs.lua",
-    "publish.lua",
-)
+_publish = Script("shared.queue.redis", *PUBLISH_PARTS, "publish.lua")
 _register = Script("shared.queue.redis", "register.lua")
 
 
@@ -96,7 +90,7 @@ class RedisQueue:
         for at in range(0, len(jobs), MOST_PER_PUBLISH):
             arguments: list[Argument] = []
             for job in jobs[at : at + MOST_PER_PUBLISH]:
-                arguments += self._published_form(job)
+                arguments += published_form(job, job.key or next(self._own_keys))
             keys = self._keys
             with translated(self._address):
                 stored = await _publish.run(
@@ -158,14 +152,6 @@ class RedisQueue:
         keys = self._keys
         for _ in range(await self._client.llen(keys.intake)):
             await self._client.lmove(keys.intake, keys.inbox, src="LEFT", dest="RIGHT")
-
-    def _published_form(self, job: Job) -> tuple[Argument, ...]:
-        dedup = job.dedup_key.encode()
-        if len(dedup) > LONGEST_NAME or len(job.lane.encode()) > LONGEST_NAME:
-            raise ValueError(f"deduplication keys and lanes have at most {LONGEST_NAME} bytes")
-        delay_ms = max(0, round(job.delay_seconds * 1000))
-        key = job.key or next(self._own_keys)
-        return key, delay_ms, encode_options(job), dedup, encode_body(job)
 
     async def _register(self, consumer: str, kind: str, job_types: Sequence[str]) -> None:
         with translated(self._address):

@@ -4,7 +4,7 @@
 -- KEYS  jobs, dead, dead:records, dedup, wake, ready:0, ready:1, ready:2, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua and waiting.lua.
+-- After prelude.lua, waiting.lua and results.lua.
 
 local jobs, dead, records, dedup, wake = unpack(KEYS, 1, 5)
 local replayed = 0
@@ -20,6 +20,7 @@ for _, key in ipairs(ARGV) do
       local member = key .. ':' .. epoch .. ':0:0'
       local twin = tonumber(string.sub(job, 29, 32), 16)
       if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), member) end
+      forget_result(key, fresh)
       redis.call('LPUSH', KEYS[6 + string.sub(job, 2, 2)], member)
     end
     redis.call('HDEL', records, key)

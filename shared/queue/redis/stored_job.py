@@ -14,6 +14,7 @@ import msgspec
 from shared.jobs import Job, Priority
 from shared.queue.administration import DeadLetterRecord
 from shared.queue.port import InboxDecoder
+from shared.redis.script import Argument
 
 HEADER_BYTES = 32
 LONGEST_NAME = 0xFFFF
@@ -34,6 +35,15 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _body = msgspec.msgpack.Decoder(_Body)
 _encoder = msgspec.msgpack.Encoder()
+
+
+def published_form(job: Job, key: str) -> tuple[Argument, ...]:
+    """Return the five arguments of publish_jobs.lua. Raises ValueError for a name too long."""
+    dedup = job.dedup_key.encode()
+    if len(dedup) > LONGEST_NAME or len(job.lane.encode()) > LONGEST_NAME:
+        raise ValueError(f"deduplication keys and lanes have at most {LONGEST_NAME} bytes")
+    delay_ms = max(0, round(job.delay_seconds * 1000))
+    return key, delay_ms, encode_options(job), dedup, encode_body(job)
 
 
 def encode_body(job: Job) -> bytes:

@@ -12,14 +12,18 @@ import redis.asyncio
 
 from shared.jobs import Delivery, Job, Priority
 from shared.queue.administration import QueueAdmin
+from shared.queue.factory import create_job_results, create_schedule_store
 from shared.queue.memory import MemoryQueue
 from shared.queue.memory_admin import MemoryQueueAdmin
 from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory_results import MemoryJobResults
+from shared.queue.memory_schedules import MemoryScheduleStore
 from shared.queue.message import decode_message
-from shared.queue.port import InboxDecoder, Queue, QueueSettings
+from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings
 from shared.queue.redis.admin import RedisQueueAdmin
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.queue import RedisQueue
+from shared.queue.schedules import ScheduleStore
 from shared.redis.client import connect
 from shared.verdicts import Settlement, Verdict
 
@@ -87,6 +91,18 @@ class Harness(ABC):
     async def ripen(self) -> None:
         """Let the time of every delayed job come."""
 
+    def results(self) -> JobResults:
+        """Return the results of this queue's jobs; needs `results`."""
+        results = create_job_results(self.settings, self.url)
+        self._open.push_async_callback(results.close)
+        return results
+
+    def schedules(self) -> ScheduleStore:
+        """Return the schedules of this queue; needs `schedules`."""
+        store = create_schedule_store(self.settings, self.url)
+        self._open.push_async_callback(store.close)
+        return store
+
     async def end_windows(self) -> None:
         """Let every deduplication window end; needs `dedup_window`."""
         raise NotImplementedError
@@ -108,6 +124,12 @@ class MemoryHarness(Harness):
 
     def admin(self) -> QueueAdmin:
         return MemoryQueueAdmin(self.broker)
+
+    def results(self) -> JobResults:
+        return MemoryJobResults(self.broker)
+
+    def schedules(self) -> ScheduleStore:
+        return MemoryScheduleStore(self.broker)
 
     async def push(self, *messages: bytes) -> None:
         for message in messages:
