@@ -116,8 +116,11 @@ def create_queue_admin(
 def create_job_results(settings: QueueSettings, url: str) -> JobResults:
     """Return progress and results of a queue's jobs.
 
-    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason, and
+    for a queue of several shards.
     """
+    if settings.shards != 1:
+        raise ConfigError(f"queue {settings.name}: results need a queue of 1 shard")
     scheme = urlsplit(url).scheme
     if scheme in _REDIS:
         from shared.queue.redis.results import RedisJobResults
@@ -134,8 +137,11 @@ def create_job_results(settings: QueueSettings, url: str) -> JobResults:
 def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
     """Return what keeps the firings of a queue's periodic jobs.
 
-    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason, and
+    for a queue of several shards.
     """
+    if settings.shards != 1:
+        raise ConfigError(f"queue {settings.name}: schedules need a queue of 1 shard")
     scheme = urlsplit(url).scheme
     if scheme in _REDIS:
         from shared.queue.redis.schedules import RedisScheduleStore
