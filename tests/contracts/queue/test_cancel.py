@@ -35,12 +35,13 @@ async def test_many_cancelled_in_front_do_not_hide_the_one_behind(
 async def test_a_delayed_job_is_cancelled_before_and_after_its_first_run(
     queue: Queue, harness: Harness
 ) -> None:
-    await queue.publish([job("new", delay=harness.later), job("tried")])
+    await queue.publish([job(key, delay=harness.later) for key in ("anew", "new")])
+    await queue.publish([job("tried")])
     await settle(queue, await claim_one(queue), Retry("first", harness.later))
     assert await harness.admin().cancel(["new", "tried"]) == 2
-    assert (await queue.depth()).delayed == 0
+    assert (await queue.depth()).delayed == 1
     await harness.ripen()
-    assert not await claim(queue)
+    assert keys(await claim(queue)) == ["anew"]
 
 
 async def test_the_settlement_of_a_cancelled_job_is_refused(queue: Queue, harness: Harness) -> None:
@@ -113,16 +114,18 @@ async def test_an_answer_from_before_the_cancel_does_not_settle_the_new_job(
     assert not await settle(queue, again, Done())
 
 
+@pytest.mark.needs("priority")
 async def test_a_replayed_job_survives_the_cancel_of_its_namesake(
     queue: Queue, harness: Harness
 ) -> None:
-    await queue.publish([job("a", payload=b"1")])
+    await queue.publish([job("a", payload=b"1", priority=Priority.HIGH)])
     await settle(queue, await claim_one(queue), DeadLetter("no"))
-    await queue.publish([job("a", payload=b"2")])
+    await queue.publish([job("b"), job("a", payload=b"2")])
     admin = harness.admin()
     await admin.cancel(["a"])
     assert await admin.replay(["a"]) == 1
-    assert (await claim_one(queue)).job.payload == b"1"
+    first, second = await claim(queue)
+    assert (first.job.payload, second.job.key) == (b"1", "b")
 
 
 @pytest.mark.needs("deduplication")
@@ -154,5 +157,7 @@ async def test_the_cancelled_are_not_listed(queue: Queue, harness: Harness) -> N
     admin = harness.admin()
     await admin.cancel(["a", "c"])
     assert [each.key for each in await admin.jobs("ready")] == ["b", "d"]
+    await queue.publish([job("c")])
+    assert [each.key for each in await admin.jobs("ready")] == ["b", "d", "c"]
     assert [each.key for each in await admin.jobs("ready", limit=1, offset=1)] == ["d"]
     assert await admin.job("a") is None
