@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 
 from shared.errors import ConnectionLostError, DependencyError
-from shared.queue.port import QueueSettings
-from shared.queue.redis.queue import RedisQueue
+from shared.queue.factory import create_queue
+from shared.queue.port import Queue, QueueSettings
 from shared.verdicts import Done, Settlement
 from shared.work_source import Exchange
 
@@ -26,7 +26,7 @@ SETTINGS = {"lease_seconds": 1.0, "max_crashes": 1_000_000}
 async def main(url: str, name: str, ledger_path: str) -> None:
     """Work until killed."""
     ledger = os.open(ledger_path, os.O_WRONLY | os.O_APPEND)
-    queue = RedisQueue(QueueSettings(name=name, **SETTINGS), url)
+    queue = create_queue(QueueSettings(name=name, **SETTINGS), url)
     await _open(queue)
     held: dict[str, float] = {}
     queue.lease_keeper().start(held, lambda _: None)
@@ -46,7 +46,7 @@ async def main(url: str, name: str, ledger_path: str) -> None:
             await queue.wait(0.1)
 
 
-async def _open(queue: RedisQueue) -> None:
+async def _open(queue: Queue) -> None:
     while True:
         try:
             return await queue.open("kill-test", ["job"])
@@ -54,7 +54,7 @@ async def _open(queue: RedisQueue) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _exchange(queue: RedisQueue, settled: Sequence[Settlement]) -> Exchange:
+async def _exchange(queue: Queue, settled: Sequence[Settlement]) -> Exchange:
     while True:
         try:
             return await queue.exchange(settled, BATCH)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from shared.queue.factory import create_queue
 from shared.queue.port import QueueSettings
-from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import job
 from tests.integration.queue_kill_worker import BATCH, SETTINGS
 from tests.services.servers import Redis
@@ -70,14 +70,14 @@ def fleet(redis7_server: Redis, tmp_path: Path) -> Iterator[Fleet]:
 
 
 async def publish(url: str, keys: list[str]) -> None:
-    queue = RedisQueue(QueueSettings(name=NAME), url)
+    queue = create_queue(QueueSettings(name=NAME), url)
     await queue.publish([job(key) for key in keys])
     await queue.close()
 
 
 async def until_empty(url: str) -> None:
     """Return once nothing waits and nothing is leased."""
-    queue = RedisQueue(QueueSettings(name=NAME, **SETTINGS), url)
+    queue = create_queue(QueueSettings(name=NAME, **SETTINGS), url)
     while True:
         depth = await queue.depth()
         if not (depth.ready or depth.leased or depth.delayed):

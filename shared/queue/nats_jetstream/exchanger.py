@@ -56,7 +56,7 @@ class Exchanger:
             if self._suspect in endings or not self._leases.holds(self._suspect):
                 self._suspect = ""
             claimed = await self._claim(session, want)
-            await session.answers(unconfirmed)
+            await session.confirmed(unconfirmed)
             for token in endings:
                 self._leases.end(token)
             self._leases.prune()
@@ -71,7 +71,7 @@ class Exchanger:
         async with self._turn:
             session = await self._link.session()
             left = self._sort(0)
-            await session.answers(await settle(session, left.endings))
+            await session.confirmed(await settle(session, left.endings))
             await self._sweeper.sweep(session)
 
     def _endings(self, settled: Sequence[Settlement]) -> tuple[list[str], dict[str, Ending]]:
@@ -104,7 +104,7 @@ class Exchanger:
             await self._claims.claim(session, room, suspects=not self._suspect)
         found = self._sort(room)
         if found.endings:
-            await session.answers(await settle(session, found.endings))
+            await session.confirmed(await settle(session, found.endings))
         claimed.add(found)
         if found.moved and not self._suspect and len(claimed.deliveries) < want:
             await self._claims.claim_suspect(session)

@@ -10,10 +10,9 @@ from shared.clock import Clock
 from shared.queue.nats_jetstream.address import Address
 from shared.queue.nats_jetstream.leases import Leases
 from shared.queue.nats_jetstream.session import ANSWER_TIMEOUT_SECONDS, Session
+from shared.queue.nats_jetstream.settlement import IN_PROGRESS
 from shared.queue.nats_jetstream.workers import say_alive
 from shared.renewal_thread import RenewalThread
-
-_IN_PROGRESS = b"+WPI"
 
 
 class NatsLeaseKeeper:
@@ -73,9 +72,9 @@ class _Renewal:
         session = await self._connected()
         await say_alive(session, self._worker)
         for token, _ in lasting[:-1]:
-            await session.tell(token, _IN_PROGRESS)
+            await session.tell(token, IN_PROGRESS)
         if lasting:
-            await session.answers([await session.ask(lasting[-1][0], _IN_PROGRESS)])
+            await session.confirmed([await session.ask(lasting[-1][0], IN_PROGRESS)])
         for _, lease in lasting:
             lease.until = max(lease.until, started + self._leases.seconds)
         return [token for token, lease in held if lease.until <= started]

@@ -17,8 +17,6 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_:-]")
 
 CONSUMERS = ("suspects", "high", "normal", "inbox", "low")
 """Durable consumers of a queue's stream; each reads one subject."""
-DELAYED = "delayed"
-"""A consumer that nobody reads from: its backlog is the number of delayed jobs."""
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +56,6 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         """Return the subject that a durable consumer reads."""
         if consumer == "inbox":
             return self.inbox
-        if consumer == DELAYED:
-            return self.delayed("*")
         if consumer == "suspects":
             return self.ready(Priority.NORMAL, suspect=True)
         return self.ready(Priority[consumer.upper()])

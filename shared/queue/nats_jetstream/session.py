@@ -91,6 +91,11 @@ class Session:
             await self.close()
             raise self.lost(f"no answer in {self._patience:g} s") from None
 
+    async def confirmed(self, asked: Sequence[asyncio.Future[Msg]]) -> None:
+        """Wait for these answers, which say nothing but that somebody was there."""
+        for answer in await self.answers(asked):
+            self._check_heard(answer)
+
     async def api(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Make one call of the JetStream API and return its answer; see `read`."""
         (answer,) = await self.answers([await self.ask_api(call, body)])
@@ -107,8 +112,7 @@ class Session:
 
         Raises ConnectionLostError when JetStream is not there, which it is not while it recovers.
         """
-        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
-            raise self.lost("JetStream does not answer: it is off, or it still recovers")
+        self._check_heard(answer)
         found: dict[str, Any] = json.loads(answer.data)
         if found.get("error", {}).get("code") == 503:
             raise self.lost(found["error"]["description"])
@@ -155,6 +159,10 @@ class Session:
     def lost(self, why: str) -> ConnectionLostError:
         """Return the error that tells what happened, and where."""
         return ConnectionLostError(f"lost NATS at {self._address}: {why}")
+
+    def _check_heard(self, answer: Msg) -> None:
+        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
+            raise self.lost("JetStream does not answer: it is off, or it still recovers")
 
     async def _answered(self, message: Msg) -> None:
         answer = self._waiting.pop(message.subject, None)

@@ -32,6 +32,7 @@ from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settleme
 SUSPECT_CRASHES = 2
 """A job whose lease expired so often is handed out alone among its like in a process."""
 _ACK = b"+ACK"
+IN_PROGRESS = b"+WPI"
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -100,14 +101,13 @@ def waiting(names: Names, origin: Origin, job: StoredJob, unique: str, after: fl
 async def settle(session: Session, endings: Sequence[Ending]) -> list[asyncio.Future[Any]]:
     """Store what goes on, then send all acks in one write.
 
-    Returns the answers to await: the server takes a consumer's acks in order, so one answer a
-    consumer is enough.
+    Returns the answers to await, one a consumer: it takes what it is sent in order. They are asked
+    for with a sign of progress, since a server that was killed and forgot a delivery never answers
+    its ack.
     """
     for kept in ([e.goes_on for e in endings if e.goes_on], [e.dead for e in endings if e.dead]):
         await store(session, kept)
-    last = {consumer_of(ending.token): ending.token for ending in endings}
-    confirmed = set(last.values())
     for ending in endings:
-        if ending.token not in confirmed:
-            await session.tell(ending.token, _ACK)
-    return [await session.ask(token, _ACK) for token in last.values()]
+        await session.tell(ending.token, _ACK)
+    last = {consumer_of(ending.token): ending.token for ending in endings}
+    return [await session.ask(token, IN_PROGRESS) for token in last.values()]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import DependencyError
-from shared.queue.nats_jetstream.names import CONSUMERS, DELAYED, Names
+from shared.queue.nats_jetstream.names import CONSUMERS, Names
 from shared.queue.nats_jetstream.session import Session
 
 OLDEST_SERVER = (2, 12)
@@ -38,7 +38,7 @@ async def prepare(session: Session, names: Names, lease_seconds: float) -> Origi
     queue = await _stream(session, names.stream, _jobs(names))
     await _stream(session, names.dead_stream, _dead_letters(names))
     await _stream(session, names.workers_stream, _workers(names))
-    for consumer in (*CONSUMERS, DELAYED):
+    for consumer in CONSUMERS:
         await _consumer(session, names, consumer, lease_seconds)
     ahead = parse_time(queue["ts"]) - time.time()
     return Origin(str(queue["created"]), ahead)

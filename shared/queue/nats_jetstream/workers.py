@@ -28,7 +28,7 @@ async def register(session: Session, names: Names, queue: str, me: Worker) -> fl
 
     Raises QueueConflictError when a worker of another kind lives.
     """
-    await session.answers([await session.ask(me.subject)])
+    await session.confirmed([await session.ask(me.subject)])
     alive = await workers(session, names)
     other = next((each for each in alive if each.kind != me.kind), None)
     if other is not None:

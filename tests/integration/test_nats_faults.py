@@ -1,0 +1,319 @@
+"""JetStream servers and connections that break: nothing is lost, and who cannot work says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import StorageType
+
+from shared.errors import ConfigError, ConnectionLostError, DependencyError
+from shared.jobs import Delivery
+from shared.queue.factory import create_queue
+from shared.queue.nats_jetstream.queue import NatsQueue
+from shared.queue.port import QueueSettings
+from shared.verdicts import DeadLetter, Done, HandBack, Retry, Settlement, Verdict
+from shared.work_source import Exchange
+from tests.contracts.queue.harness import job, keys
+from tests.faults.proxy import Proxy
+from tests.services.nats import Nats
+
+SETTINGS = QueueSettings(name="shop.jobs", lease_seconds=1.0)
+SECRET = "canary-hunter2"
+
+
+@pytest.fixture
+async def queue(nats_server: Nats) -> AsyncIterator[NatsQueue]:
+    """A consumer on a private server."""
+    queue = NatsQueue(SETTINGS, nats_server.url)
+    await queue.open("tester", ["job"])
+    yield queue
+    await queue.close()
+
+
+async def exchange(queue: NatsQueue, settled: list[Settlement], want: int) -> Exchange:
+    """Exchange, repeating the call while the server is away, as a pool does."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await queue.exchange(settled, want)
+            except ConnectionLostError:
+                await asyncio.sleep(0.02)
+
+
+async def claim(queue: NatsQueue, want: int = 10) -> Sequence[Delivery]:
+    """Claim without settling anything."""
+    return (await queue.exchange([], want)).deliveries
+
+
+async def claim_one(queue: NatsQueue) -> Delivery:
+    """Claim exactly one job."""
+    (delivery,) = await claim(queue, 1)
+    return delivery
+
+
+async def settle(queue: NatsQueue, delivery: Delivery, verdict: Verdict) -> Sequence[str]:
+    """Settle one delivery; return what was refused."""
+    return (await queue.exchange([Settlement(delivery, verdict)], 0)).refused
+
+
+async def unfinished(queue: NatsQueue) -> int:
+    """Count jobs that wait or run."""
+    while True:
+        try:
+            depth = await queue.depth()
+            return depth.ready + depth.leased + depth.delayed
+        except ConnectionLostError:
+            await asyncio.sleep(0.02)
+
+
+async def drained(queue: NatsQueue) -> set[str]:
+    """Work off everything; return the keys."""
+    done: set[str] = set()
+    settled: list[Settlement] = []
+    async with asyncio.timeout(20):
+        while settled or await unfinished(queue):
+            answer = await exchange(queue, settled, 50)
+            settled = [Settlement(each, Done()) for each in answer.deliveries]
+            done.update(keys(answer.deliveries))
+            if not settled:
+                await queue.wait(0.1)
+    return done
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_restarted_server_has_everything_and_the_consumer_goes_on(
+    queue: NatsQueue, nats_server: Nats, how: str
+) -> None:
+    await queue.publish([*(job(key) for key in "abcd"), job("later", delay=1.0)])
+    held = await claim_one(queue)
+    getattr(nats_server, how)()
+    with pytest.raises(ConnectionLostError):
+        await claim(queue, 1)
+    nats_server.start()
+    answer = await exchange(queue, [Settlement(held, Retry("again", 0.5))], 1)
+    assert not answer.refused
+    await exchange(queue, [Settlement(each, Done()) for each in answer.deliveries], 0)
+    assert {*keys(answer.deliveries), *await drained(queue)} == {*"abcd", "later"}
+
+
+async def test_a_connection_cut_in_every_exchange_loses_nothing(nats_server: Nats) -> None:
+    async with Proxy(nats_server.url) as proxy:
+        queue = NatsQueue(SETTINGS, proxy.url)
+        await queue.open("tester", ["job"])
+        sent = {str(n) for n in range(100)}
+        await queue.publish([job(key) for key in sent])
+        done: set[str] = set()
+        verdicts = [Done(), HandBack(), Retry("again", 0.01), DeadLetter("no")]
+        for round_ in range(8):
+            answer = await exchange(queue, [], 10)
+            settled = [
+                Settlement(each, verdicts[(round_ + at) % 4])
+                for at, each in enumerate(answer.deliveries)
+            ]
+            cutting = asyncio.create_task(_cut_soon(proxy, round_ * 0.0005))
+            await exchange(queue, settled, 10)
+            await cutting
+            done |= {each.delivery.job.key for each in settled if each.verdict == Done()}
+        done |= await drained(queue)
+        admin_keys = await _dead_keys(nats_server)
+        await queue.close()
+    assert done | admin_keys == sent
+
+
+async def _cut_soon(proxy: Proxy, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await proxy.cut()
+
+
+async def _dead_keys(server: Nats) -> set[str]:
+    from shared.queue.nats_jetstream.admin import NatsQueueAdmin
+
+    admin = NatsQueueAdmin(SETTINGS, server.url)
+    found = {each.key for each in await admin.dead_letters(limit=1000)}
+    await admin.close()
+    return found
+
+
+async def test_a_repeated_exchange_stores_what_goes_on_once(nats_server: Nats) -> None:
+    async with Proxy(nats_server.url) as proxy:
+        queue = NatsQueue(SETTINGS, proxy.url)
+        await queue.open("tester", ["job"])
+        await queue.publish([job(key) for key in "ab"])
+        settled = [
+            Settlement(each, verdict)
+            for each, verdict in zip(
+                await claim(queue, 2), [Retry("again", 60.0), DeadLetter("no")], strict=True
+            )
+        ]
+        proxy.drop_answer = lambda request, answer: b"+WPI" in request
+        for _ in range(2):
+            with pytest.raises(ConnectionLostError):
+                await queue.exchange(settled, 0)
+        proxy.drop_answer = lambda request, answer: False
+        assert not (await queue.exchange(settled, 0)).refused
+        depth = await queue.depth()
+        await queue.close()
+    assert (depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 1, 0, 1)
+
+
+async def test_what_arrives_for_a_cancelled_call_is_handed_out_by_the_next(
+    queue: NatsQueue,
+) -> None:
+    await queue.publish([job(str(n)) for n in range(50)])
+    got: set[str] = set()
+    for turns in range(12):
+        call = asyncio.create_task(queue.exchange([], 4))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+    async with asyncio.timeout(10):
+        while len(got) < 50:
+            got.update(keys(await claim(queue, 50)))
+    assert got == {str(n) for n in range(50)}
+
+
+async def test_a_closed_consumer_gives_back_what_nobody_took(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    await queue.publish([job("a")])
+    claims = queue._exchanger._claims
+    await claims.claim(await queue._link.session(), 1, suspects=False)
+    await queue.close()
+    other = NatsQueue(SETTINGS, nats_server.url)
+    await other.open("tester", ["job"])
+    (again,) = await claim(other)
+    assert (again.job.key, again.crashes) == ("a", 0)
+    await other.close()
+
+
+async def test_the_keeper_tells_of_leases_it_could_not_renew_in_time(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    await queue.publish([job("a")])
+    delivery = await claim_one(queue)
+    told: Future[Collection[str]] = Future()
+    keeper = queue.lease_keeper()
+    assert nats_server.pid is not None
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    try:
+        keeper.start({delivery.token: time.monotonic() + 60}, told.set_result)
+        time.sleep(1.2 * SETTINGS.lease_seconds)  # longer than the lease
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+    assert list(await asyncio.wait_for(asyncio.wrap_future(told), 10)) == [delivery.token]
+    await asyncio.to_thread(keeper.stop)
+
+
+async def test_a_delayed_job_comes_by_the_servers_own_schedule(queue: NatsQueue) -> None:
+    await queue.publish([job("a", delay=0.5)])
+    assert (await queue.depth()).delayed == 1
+    assert await drained(queue) == {"a"}
+    assert (await queue.depth()).delayed == 0
+
+
+async def test_what_is_settled_is_deleted_and_nothing_else(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    await queue.publish([*(job(str(n)) for n in range(10)), job("later", delay=60.0)])
+    held = list(await claim(queue, 5))
+    await queue.exchange([Settlement(each, Done()) for each in held[:3] + held[4:]], 0)
+    session = await queue._link.session()
+    await queue._exchanger._sweeper.sweep(session)
+    state = (await session.api("STREAM.INFO.shop=2Ejobs"))["state"]
+    assert state["messages"] == 11 - 3, "what lies above a job that runs is kept"
+    await queue.exchange([Settlement(held[3], Done())], 0)
+    await queue._exchanger._sweeper.sweep(session)
+    state = (await session.api("STREAM.INFO.shop=2Ejobs"))["state"]
+    assert state["messages"] == 11 - 5
+    assert len(await claim(queue, 50)) == 5
+
+
+async def test_a_server_without_jetstream_is_refused(
+    new_directory: Callable[[str], Path],
+) -> None:
+    server = Nats(new_directory("nats"), jetstream=False)
+    server.start()
+    queue = NatsQueue(SETTINGS, server.url)
+    with pytest.raises(DependencyError, match="JetStream does not answer"):
+        await queue.open("tester", ["job"])
+    await queue.close()
+    server.kill()
+
+
+async def test_a_stream_that_may_forget_is_refused(nats_server: Nats) -> None:
+    client = Client()
+    await client.connect(nats_server.url)
+    await client.jetstream().add_stream(
+        name="shop=2Ejobs", subjects=["shop.jobs"], storage=StorageType.MEMORY
+    )
+    await client.close()
+    queue = NatsQueue(SETTINGS, nats_server.url)
+    with pytest.raises(DependencyError, match=r"shop=2Ejobs.*storage is 'memory', not 'file'"):
+        await queue.open("tester", ["job"])
+    await queue.close()
+
+
+async def test_a_refused_login_shows_no_password(new_directory: Callable[[str], Path]) -> None:
+    login = 'authorization { user: "worker", password: "right" }'
+    server = Nats(new_directory("nats"), login=login)
+    server.start()
+    url = server.url.replace("://", f"://worker:{SECRET}@")
+    with pytest.raises(DependencyError, match=r"refused the login") as caught:
+        await NatsQueue(SETTINGS, url).open("tester", ["job"])
+    assert SECRET not in f"{caught.value!r}{caught.value.__cause__!r}"
+    welcome = create_queue(SETTINGS, server.url.replace("://", "://worker:right@"))
+    assert (await welcome.publish([job("a")])).accepted == 1
+    await welcome.close()
+    server.kill()
+
+
+async def test_a_missing_server_is_a_dependency_error_with_its_address(nats_server: Nats) -> None:
+    nats_server.stop()
+    queue = NatsQueue(SETTINGS, nats_server.url)
+    with pytest.raises(DependencyError, match=f"127.0.0.1:{nats_server.port}"):
+        await queue.open("tester", ["job"])
+    with pytest.raises(ConnectionLostError):
+        await queue.publish([job()])
+    await queue.close()
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_end(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    assert nats_server.pid is not None
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5):
+            await queue.close()
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+
+
+async def test_what_the_broker_cannot_do_is_refused(queue: NatsQueue) -> None:
+    with pytest.raises(ConfigError, match=r"no deduplication: .*duplicate window"):
+        await queue.publish([job("a", dedup="doc-1")])
+    with pytest.raises(ConfigError, match=r"max_payload"):
+        await queue.publish([job("a", payload=b"x" * 2_000_000)])
+    assert (await queue.depth()).ready == 0
+
+
+async def test_a_held_back_settlement_is_taken_after_its_lease(queue: NatsQueue) -> None:
+    """Without a fence a late Done still counts, and a late Retry makes no second copy."""
+    await queue.publish([job("a")])
+    late = await claim_one(queue)
+    async with asyncio.timeout(10):
+        while not (again := await claim(queue, 1)):
+            await queue.wait(0.1)
+    assert not await settle(queue, again[0], Retry("again", 60.0))
+    assert not await settle(queue, late, Retry("late", 60.0))
+    depth = await queue.depth()
+    assert (depth.ready, depth.delayed, depth.leased) == (0, 1, 0)
