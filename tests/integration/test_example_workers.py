@@ -218,7 +218,7 @@ async def send_by_kafka(url: str) -> None:
             await producer.send_and_wait("events", event)
 
 
-SENDERS = {"redis_url": send_by_redis, "nats_url": send_by_nats}
+SENDERS = {"redis_url": send_by_redis, "nats_url": send_by_nats, "kafka_url": send_by_kafka}
 
 
 @pytest.mark.parametrize("broker", SENDERS)
