@@ -43,3 +43,15 @@ def test_the_first_record_does_not_load_rich() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert answer.stdout.split() == ["True", "False"]
+
+
+def test_the_redis_library_does_not_load_opentelemetry_and_others_still_can() -> None:
+    code = (
+        "import sys, shared.queue.redis.queue\n"
+        "print(*[name for name in ('opentelemetry.metrics', 'psutil') if name in sys.modules])\n"
+        "from opentelemetry.sdk.metrics import MeterProvider\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert answer.stdout.split() == []

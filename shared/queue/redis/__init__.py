@@ -1,0 +1,3 @@
+"""The queue on Redis or Valkey."""
+
+import shared.redis  # noqa: F401 - before the library
