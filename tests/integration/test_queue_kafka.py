@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery, new_job
 from shared.queue.factory import create_queue
+from shared.queue.kafka.topics import topics_of
 from shared.queue.port import Queue, QueueSettings
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
 from shared.work_source import Exchange
@@ -135,6 +137,26 @@ async def test_a_killed_workers_jobs_come_back_with_a_crash_and_no_others(
     assert {each.job.key: each.crashes for each in found if each.crashes} == dict.fromkeys(held, 1)
     assert not (await heard(queue, done(found), 0)).refused
     assert (await queue.depth()).ready == 0
+
+
+async def test_what_is_done_is_deleted_and_what_waits_is_kept(
+    consumers: Consumers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.queue.kafka.exchanger.TRIM_SECONDS", 0.0)
+    queue = await consumers.one()
+    await queue.publish([new_job("job", n) for n in range(10)])  # all in one partition
+    held = await claim(queue, 8)
+    await heard(queue, done([*held[:5], held[7]]), 0)
+    await queue.close()
+    topic = topics_of(consumers.settings.name).jobs
+    async with AIOKafkaConsumer(bootstrap_servers=urlsplit(consumers.url).netloc) as reader:
+        await reader.topics()
+        partitions = [TopicPartition(topic, number) for number in range(4)]
+        reader.assign(partitions)
+        starts = await reader.beginning_offsets(partitions)
+    assert sorted(starts.values()) == [0, 0, 0, 5]
+    rest = await claim(await consumers.one(), 4)
+    assert keys(rest) >= keys(held[5:7])
 
 
 @pytest.mark.parametrize("verdict", [Done(), Retry("late", 0.0), DeadLetter("late")])

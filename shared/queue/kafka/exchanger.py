@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from itertools import count
 
 from shared.clock import Clock
-from shared.errors import ConnectionLostError
+from shared.errors import ConnectionLostError, DependencyError
 from shared.jobs import Delivery
+from shared.observability.logs import get_logger
 from shared.queue.kafka.member import LostPartitionsError, Member
 from shared.queue.kafka.outbound import dead_letter, left_behind, put_off
 from shared.queue.kafka.publisher import Publisher
@@ -20,7 +21,10 @@ from shared.verdicts import Discard, Done, HandBack, Settlement
 from shared.work_source import Exchange
 
 MOST_PER_CALL = 1000
+TRIM_SECONDS = 30.0
+"""How often records of jobs that are done are deleted."""
 _READ_AHEAD = 500
+_log = get_logger(__name__)
 
 
 class Exchanger:
@@ -50,6 +54,7 @@ class Exchanger:
         """Settled by a call that did not come to its end: when it is repeated they are known."""
         self._suspect = ""
         self._seen = 0
+        self._trimmed_at = clock.monotonic()
         self._serial = count()
 
     def lost_among(self, tokens: Collection[str]) -> Collection[str]:
@@ -76,6 +81,7 @@ class Exchanger:
                     self._give_back(token, waiting)
                 raise
             refused = self._concluded(settled)
+            await self._trim()
             due = self._shelf.next_due(self._clock.wall(), suspect=not self._suspect_is_held())
         deliveries = [self._delivery(t, w) for t, w in claimed if not w.window.lost]
         return Exchange(deliveries=deliveries, refused=refused, next_due_seconds=due)
@@ -226,6 +232,16 @@ class Exchanger:
                 return await self.member.commit()
             except LostPartitionsError:
                 await self._settle_in()
+
+    async def _trim(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._trimmed_at < TRIM_SECONDS:
+            return
+        self._trimmed_at = now
+        try:
+            await self.member.trim()
+        except (ConnectionLostError, DependencyError) as error:
+            _log.warning("done_jobs_not_deleted", error=str(error))
 
     def _concluded(self, settled: Sequence[Settlement]) -> list[str]:
         refused = [each.delivery.token for each in settled

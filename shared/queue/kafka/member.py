@@ -55,6 +55,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         self._steady = False
         self._assigned: Collection[TopicPartition] | None = None
         self._shares = 0
+        self._trimmed: dict[TopicPartition, int] = {}
         self._taking = asyncio.Lock()
         self._aside: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
@@ -167,6 +168,20 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
                     self._steady = False
                     self._arrived.clear()
                 raise LostPartitionsError from error
+
+    async def trim(self) -> None:
+        """Let go of what is done, in the topics that are this queue's alone.
+
+        They are kept without a limit of time, so that no job is dropped before it has run.
+        """
+        done = {
+            tp: window.base
+            for tp, window in self.windows.items()
+            if tp.topic != self._topics.inbox and window.base > self._trimmed.get(tp, 0)
+        }
+        if self._steady and done:
+            await self._reader.trim(done)
+            self._trimmed.update(done)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Say what is done; what runs is not said to run, since to lose it is no crash."""

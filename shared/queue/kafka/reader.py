@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared.queue.kafka.address import Address
 from shared.queue.kafka.closing import stop
@@ -78,6 +78,14 @@ class Reader:
             return known | {tp: (offset, Progress()) for tp, offset in starts.items()}
 
         return await self._ask(call)
+
+    async def trim(self, done: Mapping[TopicPartition, int]) -> None:
+        """Let the brokers delete the records of each partition before an offset."""
+
+        async def call(admin: AIOKafkaAdminClient) -> None:
+            await admin.delete_records({tp: RecordsToDelete(at) for tp, at in done.items()})
+
+        await self._ask(call)
 
     async def depth(self) -> QueueDepth:
         """Count what waits where, as of the last commits."""
