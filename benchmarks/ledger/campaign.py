@@ -16,6 +16,7 @@ from benchmarks.ledger.account import Account, Fault, account
 from benchmarks.ledger.fleet import Fleet
 from benchmarks.ledger.servers import Broker, Server
 from benchmarks.ledger.settings import queue_settings
+from shared.embedded.server_process import free_port
 from shared.errors import ConnectionLostError
 from shared.queue.factory import create_queue, create_queue_admin
 from tests.faults.processes import Children
@@ -50,7 +51,8 @@ class Campaign:
         self._broker = broker
         self._books = directory / "books"
         self._books.mkdir()
-        self._server: Server = broker.make(directory / "server")
+        self._proxy_port = free_port()
+        self._server: Server = broker.make(directory / "server", self._proxy_port)
         self._jobs = jobs
         self._kills = kills
         self._faults: list[Fault] = []
@@ -60,7 +62,8 @@ class Campaign:
         self._server.start()
         started = time.monotonic()
         try:
-            async with Proxy(self._server.url) as proxy:
+            upstream = self._broker.behind_proxy(self._server)
+            async with Proxy(upstream, port=self._proxy_port) as proxy:
                 with Children() as children:
                     await self._publish_work_and_break(children, proxy)
                 dead, reasons = await self._dead_letters()

@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks.ledger.settings import SLOTS
 from shared.embedded.valkey import ValkeyServer
+from tests.services.kafka import Kafka
 from tests.services.nats import Nats
 from tests.services.rabbitmq import RabbitMQ
 
@@ -35,7 +36,10 @@ class Server(Protocol):
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
     """How a broker is started, and what one worker of it may have unsettled at once."""
 
-    make: Callable[[Path], Server]
+    make: Callable[[Path, int], Server]
+    """Given its directory, and the port of a proxy that it must name to whoever comes through."""
+    behind_proxy: Callable[[Server], str] = lambda server: server.url
+    """Where the proxy finds it."""
     in_flight: int = 2 * SLOTS
     """What an exchange settles and what it claims; where it does both at once, only as much as
     there are slots."""
@@ -52,13 +56,31 @@ class DurableRedis(ValkeyServer):
         return [*super()._options(), "--appendfsync", "always"]
 
 
-def _nats(data: Path) -> Server:
+def _redis(data: Path, _proxy: int) -> Server:
+    return DurableRedis(data)
+
+
+def _nats(data: Path, _proxy: int) -> Server:
     data.mkdir(parents=True)
     return Nats(data)  # syncs always
 
 
+def _kafka(data: Path, proxy: int) -> Server:
+    return Kafka(data, proxied=proxy)
+
+
+def _kafka_behind_proxy(server: Server) -> str:
+    assert isinstance(server, Kafka)
+    return server.url.replace(f":{server.port}", f":{server.proxied_port}")
+
+
+def _rabbitmq(data: Path, _proxy: int) -> Server:
+    return RabbitMQ(data)  # quorum queues sync before they confirm
+
+
 BROKERS: Mapping[str, Broker] = {
-    "redis": Broker(make=DurableRedis, in_flight=SLOTS),
+    "redis": Broker(make=_redis, in_flight=SLOTS),
     "nats": Broker(make=_nats),
-    "rabbitmq": Broker(make=RabbitMQ),  # quorum queues sync before they confirm
+    "kafka": Broker(make=_kafka, behind_proxy=_kafka_behind_proxy),
+    "rabbitmq": Broker(make=_rabbitmq),
 }

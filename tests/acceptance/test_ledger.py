@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_nothing_acknowledged_is_lost_while_workers_are_killed(broker: str, tmp_path: Path) -> None:
-    BROKERS[broker].make(tmp_path / "here")  # or the test says what to install
+    BROKERS[broker].make(tmp_path / "here", 0)  # or the test says what to install
     command = [sys.executable, "-m", "benchmarks.ledger", "--broker", broker]
     command += ["--jobs", str(JOBS), "--kills", str(KILLS)]
     done = subprocess.run(command, capture_output=True, text=True)

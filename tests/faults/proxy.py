@@ -26,7 +26,8 @@ class Proxy:
     there are and no later ones.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, port: int = 0) -> None:
+        """`port` is where to listen, for servers that have to know; any free one when left out."""
         parts = urlsplit(url)
         self._server_host, self._server_port = parts.hostname, parts.port
         self._parts = parts
@@ -34,7 +35,7 @@ class Proxy:
         self._connections: dict[asyncio.Task[Any], _Connection] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self.port = 0
+        self.port = port
         self.accepted = 0
         """Connections made through the proxy so far."""
         self.latency_seconds = 0.0
