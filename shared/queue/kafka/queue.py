@@ -1,4 +1,4 @@
-"""The queue on Kafka 4.0 or later.
+"""The queue on Kafka; tested with 4.1.
 
 Durability: a publish, a retry and a dead letter are acknowledged by all in-sync replicas
 (`acks=all`, idempotent producer). Kafka flushes to the disk in its own time: with
