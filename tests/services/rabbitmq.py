@@ -43,6 +43,11 @@ class RabbitMQ:
         """The process id of the node, or None when it does not run."""
         return self._node.pid
 
+    @property
+    def port_mapper_pid(self) -> int | None:
+        """The process id of its port mapper, or None when that does not run."""
+        return self._epmd.pid
+
     def start(self) -> None:
         """Start the node and return when it takes connections; about 5 s."""
         self._directory.mkdir(exist_ok=True)
