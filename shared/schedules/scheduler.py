@@ -90,6 +90,6 @@ class Scheduler:
 
     async def _announce(self, plan: _Plan, now: float) -> None:
         fired = await self._store.announce(plan.schedule, plan.next)
-        known = now if fired is None else min(fired, now)  # clocks of others may be ahead
-        plan.last = known if plan.last is None else max(plan.last, known)
+        if plan.last is None:  # else this process knows better than a broker that lost something
+            plan.last = now if fired is None else min(fired, now)  # its clock may be ahead
         plan.announced = True
