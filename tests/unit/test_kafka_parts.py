@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
 from shared.errors import ConfigError
 from shared.queue.kafka.address import Address, read_address
 from shared.queue.kafka.assignor import share
+from shared.queue.kafka.capabilities import CAPABILITIES
+from shared.queue.kafka.outbound import put_off
+from shared.queue.kafka.record import Stored
+from shared.queue.kafka.shelf import Shelf, Waiting
 from shared.queue.kafka.topics import topics_of
 from shared.queue.kafka.window import MOST_OPEN, Progress, Window, read_progress
 
@@ -166,3 +173,67 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
     with pytest.raises(ConfigError, match="no user and no password") as raised:
         read_address("kafka://me:canary@a:9092")
     assert "canary" not in str(raised.value)
+
+
+def test_every_capability_that_is_lacking_has_its_reason() -> None:
+    claims = msgspec.structs.asdict(CAPABILITIES)
+    assert set(CAPABILITIES.why) == {name for name, has in claims.items() if has is False}
+
+
+HOUR = 3600.0
+
+
+def waiting(key: str, *, due: float = 0.0, topic: str = "q.jobs", crashes: int = 0) -> Waiting:
+    """Return a record that was written at 1,000 s since the epoch."""
+    record: Any = SimpleNamespace(topic=topic, value=b"", timestamp=1_000_000)
+    return Waiting(Window(0), record, Stored(key, "job", due=due, crashes=crashes))
+
+
+def names(taken: list[Waiting]) -> list[str]:
+    return [each.stored.key for each in taken]
+
+
+def test_a_delay_of_hours_is_cut_in_pieces_and_ends_in_the_topic_of_its_rest() -> None:
+    shelf, topics = Shelf("q"), topics_of("q")
+    shelf.put(waiting("long", due=1000.0 + 1.05 * HOUR))
+    assert not shelf.ripen(1000.0 + 0.99 * HOUR)
+    now = 1000.0 + HOUR
+    (found,) = shelf.ripen(now)
+    again = put_off(found.record, found.stored, topics, now)
+    assert (again.topic, again.stored) == ("q.retry.5m", found.stored)
+
+
+def test_delayed_jobs_ripen_in_the_order_of_their_times() -> None:
+    shelf = Shelf("q")
+    for key, due in (("c", 1003.0), ("a", 1001.0), ("b", 1002.0)):
+        shelf.put(waiting(key, due=due))
+    assert names(shelf.ripen(1002.0)) == ["a", "b"]
+    assert shelf.next_due(1002.5, suspect=True) == 0.5
+
+
+def test_the_inbox_and_jobs_take_turns_and_what_was_handed_back_comes_first() -> None:
+    shelf = Shelf("q")
+    for n in range(4):
+        shelf.put(waiting(f"job{n}"))
+        shelf.put(waiting(f"msg{n}", topic="q"))
+    shelf.put_back(waiting("back"))
+    assert names(shelf.take(3, suspect=True)) == ["back", "job0", "msg0"]
+    assert {each[:3] for each in names(shelf.take(2, suspect=True))} == {"job", "msg"}
+
+
+def test_one_suspect_at_a_time_is_taken() -> None:
+    shelf = Shelf("q")
+    for key in "ab":
+        shelf.put(waiting(key, crashes=2))
+    assert names(shelf.take(5, suspect=True)) == ["a"]
+    assert names(shelf.take(5, suspect=False)) == []
+    assert names(shelf.take(5, suspect=True)) == ["b"]
+
+
+def test_what_belongs_to_a_lost_partition_is_not_handed_out() -> None:
+    shelf = Shelf("q")
+    lost = waiting("lost")
+    shelf.put(lost)
+    shelf.put(waiting("kept"))
+    lost.window.lost = True
+    assert names(shelf.take(5, suspect=True)) == ["kept"]
