@@ -60,6 +60,35 @@ async def test_claims_never_exceed_free_slots(workers: int) -> None:
     assert bench.count("worker_slots_busy") == 0
 
 
+async def test_half_of_many_slots_is_claimed_before_the_other_half_has_run() -> None:
+    ran: list[int] = []
+
+    async def work(_):
+        ran.append(len(source.calls))
+        return Done()
+
+    jobs = [delivery() for _ in range(40)]
+    source = DirectedSource(*jobs)
+    async with pool_on(source, Worker(work), workers=40):
+        for job in jobs:
+            assert await source.verdict_of(job) == Done()
+    assert [(len(settled), want) for settled, want in source.calls[:2]] == [(0, 20), (0, 20)]
+    assert min(ran) == 2
+
+
+async def test_all_slots_fill_up_though_each_claim_is_for_half() -> None:
+    gate = Gate()
+    jobs = [delivery() for _ in range(50)]
+    source = DirectedSource(*jobs)
+    async with pool_on(source, Worker(gate.work), workers=40):
+        await gate.runs(40)
+        assert len(source.waiting) == 10
+        gate.open.set()
+        for job in jobs:
+            assert await source.verdict_of(job) == Done()
+    assert gate.most == 40
+
+
 async def test_a_slot_of_a_batch_processor_holds_one_batch() -> None:
     gate = Gate()
     jobs = [delivery() for _ in range(20)]
