@@ -12,7 +12,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from benchmarks.queue import contest, real_workers, scenarios
+from benchmarks.queue import brokers, contest, real_workers, scenarios
 from benchmarks.queue.peers import OURS, PEERS
 from benchmarks.queue.servers import POSTGRES_OPTIONS, redis_version
 from benchmarks.queue.stage import Stage
@@ -20,6 +20,7 @@ from benchmarks.queue.toolchain import HERE
 
 RUNS = 5
 FEATURE_RUNS = 3
+BROKER_RUNS = 3
 NAMES = tuple(dict.fromkeys(peer.name.partition(",")[0] for peer in PEERS))
 
 
@@ -36,7 +37,9 @@ def main() -> None:
         scenarios.sleeping(stage, names)
         scenarios.payloads(stage, names)
         scenarios.processes(stage, names)
-        real_workers.start_up(stage, options.runs)
+        if not options.quick:
+            brokers.by_broker(stage, BROKER_RUNS)
+            real_workers.start_up(stage, options.runs)
     print(f"RESULT {json.dumps(contest.result(rows, fork_ms))}")
 
 
@@ -69,7 +72,7 @@ def about() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="a smoke run: once, with few jobs and few rows"
+        "--quick", action="store_true", help="a smoke run: once, few jobs, few rows"
     )
     parser.add_argument("--runs", type=int, help=f"alternating runs, {RUNS} unless --quick")
     parser.add_argument(

@@ -55,9 +55,13 @@ class Ledger:
             time.sleep(0.1)
         return time.monotonic() - began
 
+    def copy(self) -> array[int]:
+        """Return when each job started, 0 for those that have not."""
+        return array("Q", self._slots[: self.count].tobytes())
+
     def starts(self) -> array[int]:
         """Return when each job started that has."""
-        return array("Q", filter(None, self._slots[: self.count]))
+        return array("Q", filter(None, self.copy()))
 
     def start_of(self, n: int) -> int:
         """Return when job n started."""

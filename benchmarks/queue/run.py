@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import msgspec
 
 from benchmarks.queue.ledger import Ledger
 from benchmarks.queue.peers import Peer
 from benchmarks.queue.processes import cpu_seconds, peak_rss_mb, pss_mb
-from benchmarks.queue.servers import Server
 from benchmarks.queue.toolchain import ROOT
 
 STOP_SECONDS = 15.0
@@ -30,6 +30,31 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     sleep_ms: int = 0
     processes: int = 1
     feature: str = ""
+
+
+class Server(Protocol):
+    """What a run needs of a server."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    def clean(self) -> None:
+        """Forget everything."""
+        ...
+
+    def cpu_seconds(self) -> float:
+        """Return what it has used."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether no job is left; False where that is not known."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
 
 
 class Bench(msgspec.Struct, frozen=True):

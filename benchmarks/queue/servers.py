@@ -90,9 +90,6 @@ class Postgres:
         self._server.stop()
 
 
-Server = Redis | Postgres
-
-
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[Any]:
     import asyncio

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.queue.peers import Peer
-from benchmarks.queue.run import Bench, Load
-from benchmarks.queue.servers import Postgres, Redis, Server
+from benchmarks.queue.run import Bench, Load, Server
+from benchmarks.queue.servers import Postgres, Redis
 
 QUICK_SHARE = 100
 QUICK_AT_LEAST = 50
@@ -40,11 +40,15 @@ class Stage:
         peer.build()
         return Bench(peer, load, self.server(peer.broker), self.directory)
 
+    def add(self, broker: str, server: Server) -> None:
+        """Take in another server; it is ended with the others."""
+        self._servers[broker] = server
+
     def server(self, broker: str) -> Server:
         """Return the running server of this kind."""
         if broker not in self._servers:
-            start = {"redis": Redis, "postgres": Postgres}[broker]
-            self._servers[broker] = start(self.directory / broker)
+            start: type[Redis] | type[Postgres] = {"redis": Redis, "postgres": Postgres}[broker]
+            self.add(broker, start(self.directory / broker))
         return self._servers[broker]
 
     def sized(self, jobs: int) -> int:
