@@ -32,15 +32,18 @@ def main() -> None:
         rows = contest.contest(stage, options.peers, options.runs)
         fork_ms = scenarios.fork_ms(stage, options.runs)
         scenarios.features(stage, 1 if options.quick else FEATURE_RUNS)
-        scenarios.backlog(stage)
-        names = [OURS] if options.quick else options.peers
-        scenarios.sleeping(stage, names)
-        scenarios.payloads(stage, names)
-        scenarios.processes(stage, names)
+        scenarios.sleeping(stage, [OURS] if options.quick else options.peers)
         if not options.quick:
-            brokers.by_broker(stage, BROKER_RUNS)
-            real_workers.start_up(stage, options.runs)
+            _further_tables(stage, options)
     print(f"RESULT {json.dumps(contest.result(rows, fork_ms))}")
+
+
+def _further_tables(stage: Stage, options: argparse.Namespace) -> None:
+    scenarios.backlog(stage)
+    scenarios.payloads(stage, options.peers)
+    scenarios.processes(stage, options.peers)
+    brokers.by_broker(stage, BROKER_RUNS)
+    real_workers.start_up(stage, options.runs)
 
 
 def about() -> str:
