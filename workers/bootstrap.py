@@ -12,8 +12,9 @@ from indexer.settings import IndexerSettings
 from shared.config import load
 from shared.postgres.database import PostgresDatabase
 from shared.queue.administration import QueueAdmin
-from shared.queue.factory import create_queue, create_queue_admin
+from shared.queue.factory import create_queue, create_queue_admin, create_schedule_store
 from shared.queue.port import Queue, QueueSettings
+from shared.queue.schedules import ScheduleStore
 from shared.settings import WorkerSettings
 from workers.progress import Observer
 
@@ -55,6 +56,16 @@ async def open_queue(name: str) -> AsyncIterator[Queue]:
         yield queue
     finally:
         await queue.close()
+
+
+@asynccontextmanager
+async def open_schedules(name: str) -> AsyncIterator[ScheduleStore]:
+    """Reach the periodic jobs of a queue. Raises as `open_queue_admin`."""
+    store = create_schedule_store(QueueSettings(name=name), _broker())
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _broker() -> str:

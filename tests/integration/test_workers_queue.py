@@ -173,6 +173,11 @@ def test_a_drain_pauses_and_waits_for_what_runs(url: str) -> None:
     assert run("drain", QUEUE, "--type", "send", "--timeout", "0").exit_code == 1
 
 
+def test_a_queue_without_schedules_says_so(url: str) -> None:
+    assert run("schedules", QUEUE).output == "No schedules.\n"
+    assert run("schedules", QUEUE, "--forget", "nightly").exit_code == 1
+
+
 def test_a_server_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://:canary@127.0.0.1:9/0")
     ran = run("list", QUEUE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,7 @@ import msgspec
 
 from shared.command_line import json_option, show
 from shared.queue.administration import STATES, QueueAdmin, State
+from shared.queue.schedules import ScheduleState
 from workers.queue import printing
 from workers.queue.draining import drained
 from workers.queue.publishing import jobs_from
@@ -189,6 +191,25 @@ def publish(name: str, as_json: bool, **wanted: Any) -> None:
     told = {"accepted": accepted, "duplicates": duplicates, "keys": [job.key for job in jobs]}
     lines = [f"{accepted} published, {duplicates} duplicates."]
     show(as_json, told, [*(job.key for job in jobs[:20]), *lines])
+
+
+@queue.command()
+@_queue
+@click.option("--forget", "forgotten", metavar="NAME", help="Drop one that nobody announces.")
+@json_option
+def schedules(name: str, forgotten: str | None, as_json: bool) -> None:
+    """List periodic jobs: what, how often, last and next time."""
+    from workers.bootstrap import open_schedules
+
+    async def run() -> tuple[bool, Sequence[ScheduleState]]:
+        async with open_schedules(name) as store:
+            known = await store.forget(forgotten) if forgotten else True
+            return known, await store.schedules()
+
+    known, found = asyncio.run(run())
+    if not known:
+        raise click.ClickException(f"{name} has no schedule {forgotten}")
+    show(as_json, msgspec.to_builtins(found), printing.schedule_lines(found, datetime.now(UTC)))
 
 
 def _what(name: str, job_type: str | None) -> str:
