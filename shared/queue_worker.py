@@ -10,7 +10,8 @@ calls `run_worker` with parts that it builds itself, as below.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from shared.config import load
 from shared.errors import ConfigError
@@ -22,11 +23,13 @@ from shared.pool.processor import AnyProcessor
 from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
-from shared.queue.factory import adapter_of, create_queue
+from shared.queue.factory import create_queue, create_schedule_store
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, QueueSettings
+from shared.queue.schedules import Schedule
+from shared.schedules.scheduler import Scheduler
 from shared.settings import WorkerSettings
-from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
+from shared.supervisor.worker import ProcessContext, Service, WorkerParts, run_worker
 
 log = get_logger(__name__)
 
@@ -36,6 +39,7 @@ def run_queue_worker(
     queue: str | QueueSettings,
     processors: Sequence[AnyProcessor],
     *,
+    schedules: Sequence[Schedule] = (),
     middleware: Sequence[Middleware] = (),
     decoder: InboxDecoder = decode_message,
     environ: Mapping[str, str] = os.environ,
@@ -44,8 +48,9 @@ def run_queue_worker(
 
     `kind` names the worker in logs; two kinds may not consume one queue. `queue` is a name, or
     settings with limits and shards; LEASE_SECONDS applies to a name. The broker is that of
-    QUEUE_URL, or else Redis. `decoder` reads messages that are no jobs of ours. Processors are
-    made before the fork: let them connect when they are first used.
+    QUEUE_URL, or else Redis. `schedules` are fired by one process of the fleet; a broker that
+    keeps none is refused with exit code 2. `decoder` reads messages that are no jobs of ours.
+    Processors are made before the fork: let them connect when they are first used.
     """
     try:
         settings = load(WorkerSettings, flags={}, environ=environ).settings
@@ -58,50 +63,42 @@ def run_queue_worker(
         wanted = QueueSettings(name=wanted, lease_seconds=settings.lease_seconds)
     job_types = [processor.job_type for processor in processors]
     table = MetricsTable()
-    build = _builder(
-        kind, settings, wanted, processors, middleware, decoder,
-        PoolMetrics(table, job_types), QueueMetrics(table, [wanted.name]),
-    )  # fmt: skip
-    # A single process imports its adapter itself, while the group's are forked with it.
-    preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
-    return run_worker(kind, settings, table, build, preload=preload)
+    metrics = PoolMetrics(table, job_types)
+    queue_metrics = QueueMetrics(table, [wanted.name])
 
-
-def _builder(
-    kind: str,
-    settings: WorkerSettings,
-    wanted: QueueSettings,
-    processors: Sequence[AnyProcessor],
-    middleware: Sequence[Middleware],
-    decoder: InboxDecoder,
-    metrics: PoolMetrics,
-    queue_metrics: QueueMetrics,
-) -> Callable[[ProcessContext], Awaitable[WorkerParts]]:
     async def build(_: ProcessContext) -> WorkerParts:
         source = create_queue(
             wanted, settings.broker(), allow_eviction=settings.allow_eviction, decoder=decoder
         )
-        try:
-            await source.open(kind, [processor.job_type for processor in processors])
-        except BaseException:
-            await source.close()
-            raise
-        pool = WorkerPool(
-            source,
-            processors,
-            settings=PoolSettings(
-                workers=settings.workers,
-                grace_seconds=settings.grace_seconds,
-                unknown_type_patience_seconds=wanted.unknown_type_patience_seconds,
-            ),
-            metrics=metrics,
-            middleware=middleware,
-        )
-        return WorkerParts(
-            pools=[pool],
-            services=[QueueDepthProbe(wanted.name, source.depth, queue_metrics)],
-            probes={"queue": source.depth},
-            close=source.close,
-        )
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(source.close)
+            await source.open(kind, job_types)
+            services: list[Service] = [QueueDepthProbe(wanted.name, source.depth, queue_metrics)]
+            if schedules:
+                store = create_schedule_store(wanted, settings.broker())
+                opened.push_async_callback(store.close)
+                services.append(Scheduler(store, schedules))
+            return WorkerParts(
+                pools=[
+                    WorkerPool(
+                        source,
+                        processors,
+                        settings=_pool_settings(settings, wanted),
+                        metrics=metrics,
+                        middleware=middleware,
+                    )
+                ],
+                services=services,
+                probes={"queue": source.depth},
+                close=opened.pop_all().aclose,
+            )
 
-    return build
+    return run_worker(kind, settings, table, build)
+
+
+def _pool_settings(settings: WorkerSettings, queue: QueueSettings) -> PoolSettings:
+    return PoolSettings(
+        workers=settings.workers,
+        grace_seconds=settings.grace_seconds,
+        unknown_type_patience_seconds=queue.unknown_type_patience_seconds,
+    )

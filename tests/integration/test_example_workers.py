@@ -42,7 +42,9 @@ class Example:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.began = time.monotonic()
         self._lines: Lines[str] = Lines()
+        self._said: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -53,6 +55,10 @@ class Example:
             seen.append(line)
             assert self.process.poll() is None or not self._lines.empty(), "".join(seen)
         return line
+
+    def count(self, text: str) -> int:
+        """Return how many of its lines have this text."""
+        return sum(text in line for line in self._said)
 
     def stop(self) -> int:
         """Ask it to stop; return its exit code."""
@@ -69,6 +75,7 @@ class Example:
         assert self.process.stdout is not None
         with self.process.stdout as output:
             for line in output:
+                self._said.append(line)
                 self._lines.put(line)
 
 
@@ -240,6 +247,48 @@ def test_foreign_events_of_any_broker_are_routed(
         assert EVENTS[1] in left
     (dead,) = dead_letters(url, "events")
     assert dead.raw == b"no event"
+
+
+def test_the_machine_is_sampled_once_by_a_whole_fleet(run: Callable[..., Example]) -> None:
+    settings = {"EVERY_SECONDS": "1", "DISK_PERCENT": "0"}
+    fleet = [run("watch_machine.py", **settings) for _ in range(2)]
+    until(lambda: sum(each.count('"disk_percent"') for each in fleet) >= 3)
+    for each in fleet:
+        assert each.stop() == 0
+        each.close()
+    samples = sum(each.count('"disk_percent"') for each in fleet)
+    assert sum(each.count("disk_filling") for each in fleet) == samples
+    began = min(each.began for each in fleet)
+    assert samples <= time.monotonic() - began + 1, "one a second, whoever takes it"
+
+
+def test_old_files_are_deleted_and_nothing_else(
+    run: Callable[..., Example], redis_url: str, tmp_path: Path
+) -> None:
+    clean, kept = tmp_path / "clean", tmp_path / "kept"
+    (clean / "deep").mkdir(parents=True)
+    kept.mkdir()
+    old = [clean / "deep" / str(n) for n in range(1_200)]
+    for path in [*old, kept / "old", clean / "new"]:
+        path.touch()
+    for path in [*old, kept / "old"]:
+        os.utime(path, (0, 0))
+    (clean / "link").symlink_to(kept)
+    worker = run("clean_up.py", CLEAN=str(clean))
+    push(redis_url, "clean:jobs", b'{"type":"clean","payload":{"older_than_days":30}}')
+    worker.says("deleted 1000")
+    worker.says("deleted 200")
+    assert worker.stop() == 0
+    assert [path.name for path in clean.rglob("*") if path.is_file()] == ["new"]
+    assert (kept / "old").exists()
+
+
+def test_what_the_schedule_needs_is_refused_where_the_broker_cannot(
+    run: Callable[..., Example], nats_url: str
+) -> None:
+    worker = run("clean_up.py", QUEUE_URL=nats_url)
+    worker.says("no schedules")
+    assert worker.process.wait(DEADLINE_SECONDS) == 2
 
 
 def test_the_smallest_worker_is_small() -> None:
