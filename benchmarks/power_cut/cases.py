@@ -12,7 +12,6 @@ import msgspec
 from benchmarks.power_cut.clients import Client, QueueClient, TableClient
 from shared.embedded.postgres import PostgresServer
 from shared.embedded.valkey import ValkeyServer
-from tests.services.kafka import Kafka
 from tests.services.nats import Nats
 from tests.services.rabbitmq import RabbitMQ
 
@@ -76,15 +75,6 @@ def _postgres(synchronous_commit: str, *, safe: bool) -> Case:
     )
 
 
-class FlushingKafka(Kafka):
-    """Kafka that syncs each message before it acknowledges it."""
-
-    def _format(self, settings: Path) -> None:
-        super()._format(settings)
-        with settings.open("a") as lines:
-            lines.write("log.flush.interval.messages=1\n")
-
-
 def _nats(sync_interval: str, *, safe: bool) -> Case:
     def make(data: Path) -> Server:
         data.mkdir(parents=True)
@@ -99,8 +89,6 @@ CASES: Sequence[Case] = (
     _redis("no", safe=False),
     _nats("always", safe=True),
     _nats("2m", safe=False),  # the default
-    Case(server="kafka", setting="flush.messages 1", safe=True, make=FlushingKafka),
-    Case(server="kafka", setting="flush by the system", safe=False, make=Kafka),  # the default
     Case(server="rabbitmq", setting="quorum queue", safe=True, make=RabbitMQ),
     _postgres("on", safe=True),
     _postgres("off", safe=False),
