@@ -24,6 +24,7 @@ SETTLE_IN_SECONDS = 5.0
 """How long a call waits for a group that shares out its partitions anew."""
 FETCH_WAIT_MS = 100
 """A partition whose records were all taken joins the next long poll: this is how late at most."""
+_PAUSE_SECONDS = 0.05
 _NEVER_MS = 2**31 - 1
 _log = get_logger(__name__)
 
@@ -224,6 +225,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
 
     async def _take_assigned(self) -> None:
         """Keep the partitions that nobody else had meanwhile; take the others as they stand."""
+        if not all(map(self._consumer.partitions_for_topic, self._topics.consumed)):
+            # Topics that were just made were shared out before all of us had heard of them; when
+            # they are heard of, the group shares out anew.
+            await self._consumer._client.force_metadata_update()
+            await asyncio.sleep(_PAUSE_SECONDS)
+            return
         assigned = self._assigned
         assert assigned is not None
         standing = await self._reader.committed(assigned)
