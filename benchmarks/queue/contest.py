@@ -31,7 +31,7 @@ KILLED_SLOTS = 10
 KILLED_SLEEP_MS = 20
 COLUMNS = (
     "worker", "jobs/s", "CPU µs a job", "server CPU µs a job", "RSS MB", "PSS MB", "first job ms",
-    "idle p50 ms", "idle p99 ms", f"lost of {measure.KILL_JOBS}", "recovered after s", "remarks",
+    "idle p50 ms", "idle p99 ms", f"killed: not back of {measure.KILL_JOBS}", "after s", "remarks",
 )  # fmt: skip
 
 

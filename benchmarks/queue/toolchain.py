@@ -39,7 +39,19 @@ def build_venv(name: str, requirements: Path | None = None) -> None:
         uv = str(ROOT / "scripts" / "uv")
         _run([uv, "venv", "--quiet", "--allow-existing", "--python", ">=3.11", str(target)])
         python = str(target / "bin" / "python")
-        _run([uv, "pip", "install", "--quiet", "--python", python, "-r", str(pinned)])
+        _run(
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                python,
+                "-r",
+                str(pinned),
+            ]
+        )
 
     _once(VENVS / name, [pinned], build)
 

@@ -71,6 +71,7 @@ def adapter_of(url: str) -> str:
         (_REDIS, "redis.queue"),
         (_RABBITMQ, "rabbitmq.queue"),
         (_NATS, "nats_jetstream.queue"),
+        (("kafka",), "kafka.queue"),
         (("memory",), "memory"),
     ):
         if scheme in schemes:

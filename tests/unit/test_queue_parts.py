@@ -178,6 +178,7 @@ def test_the_port_imports_no_client_library() -> None:
         "redis+cluster://h",
         "amqp://h",
         "nats://h",
+        "kafka://h:9092",
         "memory://",
     ],
 )

@@ -14,8 +14,10 @@ broker = RedisBroker(URL, logger=None)
 app = FastStream(broker, logger=None)
 ledger = Ledger()
 STREAM = StreamSub(QUEUE, group="bench", consumer="bench", max_records=100, last_id=">")
+ABANDONED = StreamSub(QUEUE, group="bench", consumer="claims", min_idle_time=10_000)
 
 
+@broker.subscriber(stream=ABANDONED)
 @broker.subscriber(stream=STREAM, max_workers=SLOTS)
 async def noop(job: dict[str, object]) -> None:
     """Do one job."""
