@@ -65,10 +65,10 @@ class Consumers:
 
 
 @pytest.fixture
-async def consumers(kafka: Kafka) -> AsyncIterator[Consumers]:
+async def consumers(kafka_url: str) -> AsyncIterator[Consumers]:
     """Consumers of a queue of four partitions."""
     async with AsyncExitStack() as open_:
-        yield Consumers(kafka.url.replace("partitions=2", "partitions=4"), open_)
+        yield Consumers(kafka_url.replace("partitions=2", "partitions=4"), open_)
 
 
 async def heard(queue: Queue, settled: Sequence[Settlement], want: int) -> Exchange:
@@ -254,8 +254,10 @@ async def test_a_killed_broker_costs_a_pool_nothing(consumers: Consumers, kafka:
     assert set(ledger.done) == set(range(JOBS))
 
 
-async def test_topics_that_cannot_be_made_are_refused_with_the_brokers_reason(kafka: Kafka) -> None:
-    url = f"kafka://{urlsplit(kafka.url).netloc}?replication=3"
+async def test_topics_that_cannot_be_made_are_refused_with_the_brokers_reason(
+    kafka_url: str,
+) -> None:
+    url = f"kafka://{urlsplit(kafka_url).netloc}?replication=3"
     queue = create_queue(QueueSettings(name=f"q-{uuid4().hex[:8]}"), url)
     with pytest.raises(DependencyError, match=r"does not create topic .*replication") as raised:
         await queue.open("tester", ["job"])
@@ -263,9 +265,9 @@ async def test_topics_that_cannot_be_made_are_refused_with_the_brokers_reason(ka
     await queue.close()
 
 
-async def test_a_lease_that_the_broker_does_not_allow_is_refused(kafka: Kafka) -> None:
+async def test_a_lease_that_the_broker_does_not_allow_is_refused(kafka_url: str) -> None:
     settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=0.1)
-    queue = create_queue(settings, kafka.url)
+    queue = create_queue(settings, kafka_url)
     with pytest.raises(ConfigError, match=r"group\.min\.session\.timeout\.ms"):
         await queue.open("tester", ["job"])
     await queue.close()
