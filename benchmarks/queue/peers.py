@@ -43,8 +43,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     forks: bool = False
     """It runs as many processes as BENCH_PROCESSES says; others are started that often."""
     build: Callable[[], None] = _nothing
-    keeps_jobs: bool = True
-    """Whether it claims to lose nothing when it is killed."""
 
 
 def _build_both() -> None:
@@ -106,8 +104,8 @@ ours_from_go = msgspec.structs.replace(
 ours_from_node = msgspec.structs.replace(
     ours, name="ours, LPUSH by Node", publish=("node", str(NODE / "producer.mjs")), build=_build_all
 )
-go_worker = _go("goworker", GO_WORKER, 10, keeps_jobs=False)
-go_worker_logging = _go("goworker", "go-worker, logs", 10, "-logs", keeps_jobs=False)
+go_worker = _go("goworker", GO_WORKER, 10)
+go_worker_logging = _go("goworker", "go-worker, logs", 10, "-logs")
 
 PEERS = (
     ours,
