@@ -23,7 +23,7 @@ from shared.pool.processor import AnyProcessor
 from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
-from shared.queue.factory import create_queue, create_schedule_store
+from shared.queue.factory import adapter_of, create_queue, create_schedule_store
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, QueueSettings
 from shared.queue.schedules import Schedule
@@ -93,7 +93,9 @@ def run_queue_worker(
                 close=opened.pop_all().aclose,
             )
 
-    return run_worker(kind, settings, table, build)
+    # A single process imports its adapter itself; those of a group are forked with it.
+    preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
+    return run_worker(kind, settings, table, build, preload=preload)
 
 
 def _pool_settings(settings: WorkerSettings, queue: QueueSettings) -> PoolSettings:

@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from shared.queue_worker import run_queue_worker
+
 LATER = (
     "structlog",
     "prometheus_client",
@@ -55,3 +59,17 @@ def test_the_redis_library_does_not_load_opentelemetry_and_others_still_can() ->
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert answer.stdout.split() == []
+
+
+@pytest.mark.parametrize(("processes", "loaded"), [("1", []), ("2", ["shared.queue.memory"])])
+def test_the_processes_of_a_group_are_forked_with_their_adapter(
+    processes: str, loaded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing it would be most of the time until a forked worker works."""
+    preloads = []
+    monkeypatch.setattr(
+        "shared.queue_worker.run_worker", lambda *_, preload: preloads.append(list(preload)) or 0
+    )
+    environ = {"QUEUE_URL": "memory://", "PROCESSES": processes}
+    assert run_queue_worker("tester", "jobs", [], environ=environ) == 0
+    assert preloads == [loaded]
