@@ -227,6 +227,13 @@ def database_url(_postgres18: Postgres) -> Iterator[str]:
     yield from _fresh_database(_postgres18)
 
 
+@pytest.fixture(scope="session")
+def queue_database_url(_postgres18: Postgres) -> str:
+    """URL of a database on Postgres 18 that tests of queues share: each uses names of its own."""
+    _sql(_postgres18, "CREATE DATABASE queues STRATEGY file_copy")
+    return _postgres18.url_of("queues")
+
+
 @pytest.fixture
 def database15_url(_postgres15: Postgres) -> Iterator[str]:
     """URL of a fresh, empty database on Postgres 15."""

@@ -13,6 +13,7 @@ from shared.queue.schedules import ScheduleStore
 _REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _RABBITMQ = ("amqp", "amqps")
 _NATS = ("nats", "tls")
+_POSTGRES = ("postgres", "postgresql")
 
 
 def create_queue(
@@ -60,6 +61,10 @@ def create_queue(
         from shared.queue.kafka.queue import KafkaQueue
 
         return KafkaQueue(settings, url, decoder=decoder)
+    if scheme in _POSTGRES:
+        from shared.queue.postgres.queue import PostgresQueue
+
+        return PostgresQueue(settings, url, decoder=decoder)
     raise _unknown(scheme)
 
 
@@ -72,6 +77,7 @@ def adapter_of(url: str) -> str:
         (_RABBITMQ, "rabbitmq.queue"),
         (_NATS, "nats_jetstream.queue"),
         (("kafka",), "kafka.queue"),
+        (_POSTGRES, "postgres.queue"),
         (("memory",), "memory"),
     ):
         if scheme in schemes:
@@ -111,6 +117,10 @@ def create_queue_admin(
         from shared.queue.kafka.admin import KafkaQueueAdmin
 
         return KafkaQueueAdmin(settings, url, decoder=decoder)
+    if scheme in _POSTGRES:
+        from shared.queue.postgres.admin import PostgresQueueAdmin
+
+        return PostgresQueueAdmin(settings, url, decoder=decoder)
     raise _unknown(scheme)
 
 
@@ -185,5 +195,6 @@ def _lacking(settings: QueueSettings, url: str, capability: str) -> ConfigError:
 
 
 def _unknown(scheme: str) -> ConfigError:
-    known = ", ".join(f"{name}://" for name in (*_REDIS, *_RABBITMQ, *_NATS, "kafka", "memory"))
+    schemes = (*_REDIS, *_RABBITMQ, *_NATS, *_POSTGRES, "kafka", "memory")
+    known = ", ".join(f"{name}://" for name in schemes)
     return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")

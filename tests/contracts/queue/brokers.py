@@ -16,11 +16,13 @@ from shared.queue.kafka.queue import KafkaQueue
 from shared.queue.memory import MemoryQueue
 from shared.queue.nats_jetstream.capabilities import CAPABILITIES as NATS
 from shared.queue.port import Capabilities
+from shared.queue.postgres.capabilities import CAPABILITIES as POSTGRES
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.redis.queue import RedisQueue
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
 from tests.contracts.queue.kafka_harness import KafkaHarness
 from tests.contracts.queue.nats_harness import NatsHarness
+from tests.contracts.queue.postgres_harness import PostgresHarness
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 
 
@@ -49,6 +51,7 @@ BROKERS: dict[str, Broker] = {
     "rabbitmq": Broker(RabbitQueue.capabilities, RabbitHarness, "rabbitmq_url"),
     "cluster": Broker(RedisQueue.capabilities, RedisHarness, "redis_cluster_url"),
     "nats": Broker(NATS, NatsHarness, "nats_url"),
+    "postgres": Broker(POSTGRES, PostgresHarness, "queue_database_url"),
     "kafka": Broker(KafkaQueue.capabilities, KafkaHarness, "kafka_url", competing=False),
 }
 

@@ -21,6 +21,7 @@ def _no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.nats_jetstream.queue.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.postgres.queue.IDLE_LOOK_SECONDS", 60.0)
 
 
 async def next_job(queue: Queue) -> str:

@@ -1,0 +1,2 @@
+SELECT * FROM worker_suite.queue_exchange(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)

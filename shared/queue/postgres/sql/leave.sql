@@ -1,0 +1,1 @@
+DELETE FROM worker_suite.queue_consumer WHERE id = $1

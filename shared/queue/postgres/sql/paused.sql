@@ -1,0 +1,1 @@
+SELECT paused FROM worker_suite.queue WHERE id = worker_suite.queue_number($1)

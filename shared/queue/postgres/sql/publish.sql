@@ -1,0 +1,1 @@
+SELECT worker_suite.queue_publish($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -1,0 +1,1 @@
+SELECT worker_suite.queue_replay($1, $2)

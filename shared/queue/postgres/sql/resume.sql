@@ -1,0 +1,1 @@
+SELECT worker_suite.queue_resume($1, $2)
