@@ -99,7 +99,7 @@ def test_what_is_no_verdict_is_refused() -> None:
         arguments_of([settlement("a", "done")])
 
 
-@pytest.mark.parametrize("url", ["http://x", "postgresql://x", "localhost:6379", ""])
+@pytest.mark.parametrize("url", ["http://x", "mysql://x", "localhost:6379", ""])
 def test_a_url_without_an_adapter_is_refused_by_name(url: str) -> None:
     for create in (create_queue, create_queue_admin):
         with pytest.raises(ConfigError, match="redis://"):
@@ -179,6 +179,8 @@ def test_the_port_imports_no_client_library() -> None:
         "amqp://h",
         "nats://h",
         "kafka://h:9092",
+        "postgres://h",
+        "postgresql://h",
         "memory://",
     ],
 )
