@@ -72,6 +72,7 @@ class WorkerPool:
         self._most = self._largest_claim()
         self._quarantine = Quarantine(self._ledger)
         self._talk = Conversation(source, self._wake, settings.idle_seconds, self._clock)
+        self._ahead: tuple[asyncio.Task[Exchange], int] | None = None
         self._ticking: asyncio.TimerHandle | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -98,14 +99,13 @@ class WorkerPool:
     async def _cycle(self, *, claim: bool = True) -> None:
         self._wake.clear()
         self._start_ready()
-        settled = self._ledger.outgoing(MAX_BATCH)
-        want = min(self._capacity(), self._most) if claim else 0
-        answer = await self._talk.exchange(settled, want) if settled or want else Exchange()
-        self._take_in(answer)
-        self._metrics.exchanged_at.set(self._clock.monotonic())
+        answer, want = await self._ask(claim=claim)
         found = len(answer.deliveries)
-        if found and found == want:
-            return  # there is more: what was just claimed runs while the source is asked for it
+        if found and found == want:  # there is more
+            await self._ask_ahead(found)
+            self._take_in(answer)
+            return
+        self._take_in(answer)
         await asyncio.sleep(0)  # what was just started may finish right here
         if self._ledger.unsent:
             return
@@ -115,6 +115,27 @@ class WorkerPool:
             await self._talk.wait_for_work(answer.next_due_seconds)
         else:
             await self._talk.pause(self._settings.idle_seconds)
+
+    async def _ask(self, *, claim: bool) -> tuple[Exchange, int]:
+        """Exchange, or get the answer of the call that is ahead; return also what was wanted."""
+        if self._ahead is not None:
+            (call, want), self._ahead = self._ahead, None
+            answer = await call
+        else:
+            settled = self._ledger.outgoing(MAX_BATCH)
+            want = min(self._capacity(), self._most) if claim else 0
+            answer = await self._talk.exchange(settled, want) if settled or want else Exchange()
+        self._metrics.exchanged_at.set(self._clock.monotonic())
+        return answer, want
+
+    async def _ask_ahead(self, found: int) -> None:
+        """Send the next call before what was found is read: the source works meanwhile."""
+        want = min(self._capacity() - found, self._most)
+        if want > 0:
+            settled = self._ledger.outgoing(MAX_BATCH)
+            self._ahead = asyncio.create_task(self._talk.exchange(settled, want)), want
+            for _ in range(2):  # one round of the loop for the call to begin, one to be written
+                await asyncio.sleep(0)
 
     def _capacity(self) -> int:
         if self._quarantine.occupied:
@@ -198,6 +219,8 @@ class WorkerPool:
 
     async def _shut_down(self) -> None:
         self._slots.close()
+        if self._ahead is not None:
+            self._take_in((await self._ask(claim=False))[0])
         drained = self._clock.monotonic() + self._settings.grace_seconds
         if suspect := self._quarantine.evict():
             self._judge.unstarted(suspect, HandBack())
@@ -223,6 +246,8 @@ class WorkerPool:
         for lane in self._lanes.values():
             lane.cancel_all()
         self._threads.close()
-        stopping.cancel()
-        await asyncio.gather(stopping, return_exceptions=True)
+        tasks = [stopping, self._ahead[0]] if self._ahead else [stopping]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._talk.close()

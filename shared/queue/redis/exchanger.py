@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, overload
 from uuid import uuid4
 
 import msgspec
@@ -16,7 +17,7 @@ from shared.queue.port import InboxDecoder, QueueSettings
 from shared.queue.redis.keys import QueueKeys
 from shared.queue.redis.lane_limits import encode_limits
 from shared.queue.redis.settlement import arguments_of
-from shared.queue.redis.stored_job import decode_job, first_seen_ms
+from shared.queue.redis.stored_job import RAW, decode_job, first_seen_ms
 from shared.redis.client import address_of
 from shared.redis.faults import translated
 from shared.redis.script import Argument, Script
@@ -138,12 +139,12 @@ class Exchanger:
     def _read(self, answer: list[Any], started: float) -> Exchange:
         now, due, paused, refused = answer[:4]
         self._paused = frozenset(name.decode() for name in paused) if paused else frozenset()
-        lease_until = started + self._settings.lease_seconds
-        deliveries, each = [], iter(answer[4 + refused :])
-        for token, stored in zip(each, each, strict=True):
-            delivery = self._delivery(token.decode(), stored, now, lease_until)
-            if delivery is not None:
-                deliveries.append(delivery)
+        tokens, stored = answer[4 + refused :: 2], answer[5 + refused :: 2]
+        deliveries: Sequence[Delivery] = Unread(
+            len(tokens), partial(self._deliveries, tokens, stored, now, started)
+        )
+        if self._paused or any(job[0] == RAW for job in stored):
+            deliveries = list(deliveries)  # what cannot be read, or is paused, is known only then
         if self._unreadable or self._to_park:
             due = 0  # so that the pool soon calls again, which dead-letters or parks them
         return Exchange(
@@ -151,6 +152,16 @@ class Exchanger:
             refused=[token.decode() for token in answer[4 : 4 + refused]],
             next_due_seconds=None if due < 0 else due / 1000.0,
         )
+
+    def _deliveries(
+        self, tokens: list[bytes], stored: list[bytes], now: int, started: float
+    ) -> list[Delivery]:
+        lease_until = started + self._settings.lease_seconds
+        read = (
+            self._delivery(token.decode(), job, now, lease_until)
+            for token, job in zip(tokens, stored, strict=True)
+        )
+        return [delivery for delivery in read if delivery is not None]
 
     def _delivery(self, token: str, stored: bytes, now: int, lease_until: float) -> Delivery | None:
         key, attempts, crashes = _parsed(token)
@@ -172,6 +183,31 @@ class Exchanger:
             self._to_park.append(delivery)  # a message whose type only the decoder knows
             return None
         return delivery
+
+
+class Unread(Sequence[Delivery]):
+    """Deliveries that are read when somebody looks: a pool may ask for the next ones before."""
+
+    def __init__(self, count: int, read: Callable[[], list[Delivery]]) -> None:
+        self._count = count
+        self._read = read
+
+    @cached_property
+    def _deliveries(self) -> list[Delivery]:
+        return self._read()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter(self._deliveries)
+
+    @overload
+    def __getitem__(self, at: int) -> Delivery: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Delivery]: ...
+    def __getitem__(self, at: int | slice) -> Delivery | Sequence[Delivery]:
+        return self._deliveries[at]
 
 
 def _parsed(token: str) -> tuple[str, int, int]:

@@ -19,7 +19,7 @@ from shared.redis.script import Argument
 HEADER_BYTES = 32
 LONGEST_NAME = 0xFFFF
 """Bytes of a deduplication key, and of a lane."""
-_RAW = ord("r")
+RAW = ord("r")
 _EXTENDED = ord("x")
 _PLAIN, _NO_TWIN = b"j1", b"0000"
 """A published job of normal priority, and the length of its deduplication key when it has none."""
@@ -68,7 +68,7 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
         body = _body.decode(stored[HEADER_BYTES:])
         if not body.headers:
             return Job(type=body.type, payload=body.payload, id=body.id, key=key)
-    if stored[0] == _RAW:
+    if stored[0] == RAW:
         return msgspec.structs.replace(decoder(stored[HEADER_BYTES:]), key=key)
     start = HEADER_BYTES + int(stored[28:32], 16)
     dedup_key = stored[HEADER_BYTES:start].decode() if start > HEADER_BYTES else ""
@@ -93,7 +93,7 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
 
 def raw_of(stored: bytes) -> bytes:
     """Return the bytes of a message of the inbox; none for a job of `publish`."""
-    return stored[HEADER_BYTES:] if stored[0] == _RAW else b""
+    return stored[HEADER_BYTES:] if stored[0] == RAW else b""
 
 
 def first_seen_ms(stored: bytes) -> int:
