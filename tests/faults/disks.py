@@ -13,6 +13,8 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,3 +136,17 @@ def _call(function: ctypes._CFuncPtr, *arguments: int) -> None:
     if function(*arguments):
         said = os.strerror(ctypes.get_errno())
         raise FaultImpossibleError(f"no mounts of our own: {said}; this needs root")
+
+
+def why_not(directory: Path) -> str:
+    """Try it: return why disks cannot be broken on this machine, or nothing when they can."""
+    try:
+        with powered_disk(directory, megabytes=4):
+            return ""
+    except FaultImpossibleError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        sys.exit(why_not(Path(scratch)) or 0)
