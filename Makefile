@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command "make lock" $(ARGS)
 JOBS ?= 2
 
-.PHONY: help setup demo test test-all acceptance nightly lint format bench bench-queue ledger power-cut lock clean
+.PHONY: help setup demo test test-all acceptance nightly lint format bench bench-queue bench-scale ledger power-cut lock clean
 
 help: ## list what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: .venv/dev.stamp ## measure jobs, pages and documents a second
 
 bench-queue: .venv/dev.stamp ## measure the job queue beside a Go worker and other queues (needs go and node)
 	$(PYTHON) -m benchmarks.queue $(ARGS)
+
+bench-scale: .venv/dev.stamp ## measure 1, 2 and 4 processes on one Redis, and on a cluster with shards
+	$(PYTHON) -m benchmarks.scale_out $(ARGS)
 
 ledger: .venv/dev.stamp ## kill workers and count: is a job ever lost? ARGS="--broker redis --jobs 100000"
 	$(PYTHON) -m benchmarks.ledger $(ARGS)

@@ -1,0 +1,1 @@
+"""How throughput grows with processes and shards, and what stops it."""
