@@ -10,10 +10,15 @@ from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings, require
 from shared.queue.schedules import ScheduleStore
 
-_REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-_RABBITMQ = ("amqp", "amqps")
-_NATS = ("nats", "tls")
-_POSTGRES = ("postgres", "postgresql")
+_ADAPTERS = {
+    **dict.fromkeys(("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"), "redis"),
+    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
+    **dict.fromkeys(("nats", "tls"), "nats_jetstream"),
+    "kafka": "kafka",
+    **dict.fromkeys(("postgres", "postgresql"), "postgres"),
+    "memory": "memory",
+}
+"""Scheme -> name of its adapter beside this file."""
 
 
 def create_queue(
@@ -40,49 +45,37 @@ def create_queue(
                 for part in parts
             ]
         )
-    scheme = urlsplit(url).scheme
-    if scheme in _REDIS:
-        from shared.queue.redis.queue import RedisQueue
+    match _adapter(url):
+        case "redis":
+            from shared.queue.redis.queue import RedisQueue
 
-        return RedisQueue(settings, url, allow_eviction=allow_eviction, decoder=decoder)
-    if scheme in _RABBITMQ:
-        from shared.queue.rabbitmq.queue import RabbitQueue
+            return RedisQueue(settings, url, allow_eviction=allow_eviction, decoder=decoder)
+        case "rabbitmq":
+            from shared.queue.rabbitmq.queue import RabbitQueue
 
-        return RabbitQueue(settings, url, decoder=decoder)
-    if scheme in _NATS:
-        from shared.queue.nats_jetstream.queue import NatsQueue
+            return RabbitQueue(settings, url, decoder=decoder)
+        case "nats_jetstream":
+            from shared.queue.nats_jetstream.queue import NatsQueue
 
-        return NatsQueue(settings, url, decoder=decoder)
-    if scheme == "memory":
-        from shared.queue.memory import MemoryQueue, shared_broker
+            return NatsQueue(settings, url, decoder=decoder)
+        case "kafka":
+            from shared.queue.kafka.queue import KafkaQueue
 
-        return MemoryQueue(settings, shared_broker(settings.name), decoder=decoder)
-    if scheme == "kafka":
-        from shared.queue.kafka.queue import KafkaQueue
+            return KafkaQueue(settings, url, decoder=decoder)
+        case "postgres":
+            from shared.queue.postgres.queue import PostgresQueue
 
-        return KafkaQueue(settings, url, decoder=decoder)
-    if scheme in _POSTGRES:
-        from shared.queue.postgres.queue import PostgresQueue
+            return PostgresQueue(settings, url, decoder=decoder)
+    from shared.queue.memory import MemoryQueue, shared_broker
 
-        return PostgresQueue(settings, url, decoder=decoder)
-    raise _unknown(scheme)
+    return MemoryQueue(settings, shared_broker(settings.name), decoder=decoder)
 
 
 def adapter_of(url: str) -> str:
     """Name the module of the adapter that this URL chooses, for a process that imports it before
     it forks. Raises ConfigError for another scheme."""
-    scheme = urlsplit(url).scheme
-    for schemes, adapter in (
-        (_REDIS, "redis.queue"),
-        (_RABBITMQ, "rabbitmq.queue"),
-        (_NATS, "nats_jetstream.queue"),
-        (("kafka",), "kafka.queue"),
-        (_POSTGRES, "postgres.queue"),
-        (("memory",), "memory"),
-    ):
-        if scheme in schemes:
-            return f"shared.queue.{adapter}"
-    raise _unknown(scheme)
+    adapter = _adapter(url)
+    return "shared.queue.memory" if adapter == "memory" else f"shared.queue.{adapter}.queue"
 
 
 def create_queue_admin(
@@ -95,33 +88,31 @@ def create_queue_admin(
 
         parts = settings_of_shards(settings)
         return ShardedQueueAdmin([create_queue_admin(part, url, decoder=decoder) for part in parts])
-    scheme = urlsplit(url).scheme
-    if scheme in _REDIS:
-        from shared.queue.redis.admin import RedisQueueAdmin
+    match _adapter(url):
+        case "redis":
+            from shared.queue.redis.admin import RedisQueueAdmin
 
-        return RedisQueueAdmin(settings, url, decoder=decoder)
-    if scheme in _RABBITMQ:
-        from shared.queue.rabbitmq.admin import RabbitQueueAdmin
+            return RedisQueueAdmin(settings, url, decoder=decoder)
+        case "rabbitmq":
+            from shared.queue.rabbitmq.admin import RabbitQueueAdmin
 
-        return RabbitQueueAdmin(settings, url, decoder=decoder)
-    if scheme in _NATS:
-        from shared.queue.nats_jetstream.admin import NatsQueueAdmin
+            return RabbitQueueAdmin(settings, url, decoder=decoder)
+        case "nats_jetstream":
+            from shared.queue.nats_jetstream.admin import NatsQueueAdmin
 
-        return NatsQueueAdmin(settings, url)
-    if scheme == "memory":
-        from shared.queue.memory import shared_broker
-        from shared.queue.memory_admin import MemoryQueueAdmin
+            return NatsQueueAdmin(settings, url)
+        case "kafka":
+            from shared.queue.kafka.admin import KafkaQueueAdmin
 
-        return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
-    if scheme == "kafka":
-        from shared.queue.kafka.admin import KafkaQueueAdmin
+            return KafkaQueueAdmin(settings, url, decoder=decoder)
+        case "postgres":
+            from shared.queue.postgres.admin import PostgresQueueAdmin
 
-        return KafkaQueueAdmin(settings, url, decoder=decoder)
-    if scheme in _POSTGRES:
-        from shared.queue.postgres.admin import PostgresQueueAdmin
+            return PostgresQueueAdmin(settings, url, decoder=decoder)
+    from shared.queue.memory import shared_broker
+    from shared.queue.memory_admin import MemoryQueueAdmin
 
-        return PostgresQueueAdmin(settings, url, decoder=decoder)
-    raise _unknown(scheme)
+    return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
 
 
 def create_job_results(settings: QueueSettings, url: str) -> JobResults:
@@ -132,12 +123,12 @@ def create_job_results(settings: QueueSettings, url: str) -> JobResults:
     """
     if settings.shards != 1:
         raise ConfigError(f"queue {settings.name}: results need a queue of 1 shard")
-    scheme = urlsplit(url).scheme
-    if scheme in _REDIS:
+    adapter = _adapter(url)
+    if adapter == "redis":
         from shared.queue.redis.results import RedisJobResults
 
         return RedisJobResults(settings, url)
-    if scheme == "memory":
+    if adapter == "memory":
         from shared.queue.memory import shared_broker
         from shared.queue.memory_results import MemoryJobResults
 
@@ -153,12 +144,12 @@ def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
     """
     if settings.shards != 1:
         raise ConfigError(f"queue {settings.name}: schedules need a queue of 1 shard")
-    scheme = urlsplit(url).scheme
-    if scheme in _REDIS:
+    adapter = _adapter(url)
+    if adapter == "redis":
         from shared.queue.redis.schedules import RedisScheduleStore
 
         return RedisScheduleStore(settings, url)
-    if scheme == "memory":
+    if adapter == "memory":
         from shared.queue.memory import shared_broker
         from shared.queue.memory_schedules import MemoryScheduleStore
 
@@ -172,7 +163,7 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
     Raises DependencyError when Redis is missing or may drop jobs, unless `allow_eviction`. Other
     brokers refuse a publish that they cannot keep.
     """
-    if urlsplit(url).scheme not in _REDIS:
+    if _ADAPTERS.get(urlsplit(url).scheme) != "redis":
         return
     from shared.redis.client import connect
     from shared.redis.server import check_server
@@ -194,7 +185,9 @@ def _lacking(settings: QueueSettings, url: str, capability: str) -> ConfigError:
     return ConfigError(f"{urlsplit(url).scheme}:// has {capability}, but no adapter for them")
 
 
-def _unknown(scheme: str) -> ConfigError:
-    schemes = (*_REDIS, *_RABBITMQ, *_NATS, *_POSTGRES, "kafka", "memory")
-    known = ", ".join(f"{name}://" for name in schemes)
-    return ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")
+def _adapter(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if adapter := _ADAPTERS.get(scheme):
+        return adapter
+    known = ", ".join(f"{name}://" for name in _ADAPTERS)
+    raise ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")
