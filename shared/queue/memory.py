@@ -9,14 +9,12 @@ import asyncio
 from collections.abc import Collection, Sequence
 from uuid import uuid4
 
-from msgspec.structs import replace
-
 from shared.clock import Clock, SystemClock
 from shared.errors import QueueConflictError
 from shared.jobs import Delivery, Job, Priority
 from shared.queue.memory_broker import MemoryBroker
 from shared.queue.memory_entry import Entry
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.outcome import encode_result
 from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings
 from shared.renewal_thread import RenewalThread
@@ -67,7 +65,7 @@ class MemoryQueue:
     ) -> None:
         self._settings = settings
         self._broker = broker
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._consumer = uuid4().hex
         self._suspect = ""
@@ -170,7 +168,7 @@ class MemoryQueue:
             case DeadLetter(reason=reason):
                 entry.attempts += 1
                 self._broker.bury(entry, reason, now)
-            case _ if not self._broker.may_wait(entry):
+            case _ if not self._broker.may_wait(entry, now):
                 return
             case HandBack():
                 self._broker.hand_back(entry)
@@ -220,9 +218,7 @@ class MemoryQueue:
         if entry.suspect:
             self._suspect = entry.token
         return Delivery(
-            job=replace(
-                job, key=entry.key, delay_seconds=0.0, dedup_window_seconds=0.0, replace=False
-            ),
+            job=entry.handed_out(job),
             token=entry.token,
             attempt=entry.attempts + 1,
             crashes=entry.crashes,

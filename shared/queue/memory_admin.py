@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
-from msgspec.structs import replace
-
 from shared.clock import Clock, SystemClock
 from shared.jobs import Job
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
 from shared.queue.memory import MemoryQueue
 from shared.queue.memory_broker import MemoryBroker
 from shared.queue.memory_entry import Entry
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth
 
 
@@ -30,7 +28,7 @@ class MemoryQueueAdmin:
         clock: Clock | None = None,
     ) -> None:
         self._broker = broker
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
 
     async def depth(self) -> QueueDepth:
@@ -145,9 +143,7 @@ class MemoryQueueAdmin:
         job = entry.job or self._decoded(entry.raw)
         if job is None:
             return None
-        return replace(
-            job, key=entry.key, delay_seconds=0.0, dedup_window_seconds=0.0, replace=False
-        )
+        return entry.handed_out(job)
 
     def _decoded(self, raw: bytes) -> Job | None:
         try:

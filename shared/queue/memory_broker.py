@@ -88,7 +88,7 @@ class MemoryBroker:
         heapq.heappush(self.delayed, (until, next(self._serial), entry))
         self.tell()
 
-    def may_wait(self, entry: Entry) -> bool:
+    def may_wait(self, entry: Entry, now: float) -> bool:
         """Take the dedup key again; False when the entry merged with a twin that waits."""
         if not entry.dedup_key or entry.dedup_key not in self.dedup:
             if entry.dedup_key:
@@ -96,7 +96,7 @@ class MemoryBroker:
             return True
         if entry.crashes:
             return True
-        del self.live[entry.key]
+        self.finish(entry, now, "discarded", error=b"merged with a twin that waits")
         return False
 
     def _twin_gives_way(self, job: Job, ready_at: float, now: float) -> bool:
@@ -246,7 +246,7 @@ class MemoryBroker:
             if entry.crashes >= max_crashes:
                 self.bury(entry, f"its lease expired {entry.crashes} times", now)
             else:
-                self.may_wait(entry)
+                self.may_wait(entry, now)
                 self.put(entry, in_front=True)
         while self.delayed and self.delayed[0][0] <= now:
             entry = heapq.heappop(self.delayed)[2]

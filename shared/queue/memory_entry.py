@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.jobs import Job, Priority
 
@@ -27,9 +28,19 @@ class Entry(msgspec.Struct):
     lease_until: float = 0.0
     reason: str = ""
     died_at: float = 0.0
-
     lane: str = ""
     """In which it runs, if it has limits."""
+
+    def handed_out(self, job: Job) -> Job:
+        """Return its job as workers and people see it; `job` is what was published or decoded."""
+        return replace(
+            job,
+            key=self.key,
+            delay_seconds=0.0,
+            dedup_window_seconds=0.0,
+            replace=False,
+            keep_result_seconds=job.keep_result_seconds if self.job else 0.0,
+        )
 
     @property
     def suspect(self) -> bool:

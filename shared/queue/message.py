@@ -13,6 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from shared.jobs import Job
+from shared.queue.port import InboxDecoder
 
 _NOTHING = msgspec.Raw(b"{}")
 _NULL = b"null"
@@ -42,6 +43,23 @@ def decode_message(raw: bytes) -> Job:
         payload=b"{}" if payload == _NULL else payload,
         id="" if message.id is None else str(message.id),
     )
+
+
+def forgiving(decoder: InboxDecoder) -> InboxDecoder:
+    """Return a decoder that raises nothing but ValueError, so that a message which a program's own
+    decoder stumbles over is a dead letter and not the end of a worker."""
+    if decoder is decode_message:
+        return decoder
+
+    def decode(raw: bytes) -> Job:
+        try:
+            return decoder(raw)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    return decode
 
 
 def _decode(raw: bytes) -> _Message:

@@ -196,7 +196,9 @@ class JobResults(Protocol):
 InboxDecoder = Callable[[bytes], Job]
 """Reads a message that a program in any language pushed; raises ValueError when it cannot.
 
-The queue makes the key, whatever the decoder sets.
+The queue makes the key, whatever the decoder sets. Where and how long the message waits was decided
+when it was pushed: a priority, delay, deduplication key or lane that the decoder sets is shown to
+the processor and does nothing else, and no result is kept.
 """
 
 

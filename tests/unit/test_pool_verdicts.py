@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from shared.errors import ConfigError, PermanentError, TransientError
@@ -174,6 +175,28 @@ async def test_a_payload_that_cannot_be_decoded_is_a_dead_letter(payload: bytes)
     assert isinstance(verdict, DeadLetter)
     assert verdict.reason.startswith("invalid payload: ")
     assert not ran
+
+
+class Fragile(msgspec.Struct):
+    """A payload whose own check has a bug."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        {}[self.name]
+
+
+async def test_a_payload_type_that_fails_in_any_way_is_a_dead_letter() -> None:
+    async def work(execution):
+        return Done()
+
+    job = delivery(payload=b'{"name": "ada"}')
+    source = DirectedSource(job)
+    worker = Worker(work)
+    worker.payload_type = Fragile
+    async with pool_on(source, worker):
+        verdict = await source.verdict_of(job)
+    assert verdict == DeadLetter("invalid payload: 'ada'")
 
 
 async def test_an_unknown_type_is_snoozed_until_its_patience_is_over() -> None:

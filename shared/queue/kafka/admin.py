@@ -14,7 +14,7 @@ from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.reader import Reader
 from shared.queue.kafka.record import Record, Stored, job_of
 from shared.queue.kafka.topics import topics_of
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth, QueueSettings, require
 
 
@@ -35,7 +35,7 @@ class KafkaQueueAdmin:
         self._topics = topics_of(settings.name)
         self._reader = Reader(address, self._topics)
         self._publisher = Publisher(address.servers)
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._topics_exist = False
 

@@ -26,7 +26,7 @@ from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.reader import Reader
 from shared.queue.kafka.record import Outgoing, stored_of
 from shared.queue.kafka.topics import topics_of
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import (
     InboxDecoder,
     Published,
@@ -60,7 +60,7 @@ class KafkaQueue:
         self._settings = settings
         self._address = read_address(url)
         self._topics = topics_of(settings.name)
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._reader = Reader(self._address, self._topics)
         self._publisher = Publisher(self._address.servers)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from shared.clock import Clock, SystemClock
 from shared.errors import ConnectionLostError, DependencyError
 from shared.jobs import Job
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.nats_jetstream import depth, workers
 from shared.queue.nats_jetstream.address import Address
 from shared.queue.nats_jetstream.capabilities import CAPABILITIES
@@ -75,7 +75,13 @@ class NatsQueue:
         self._wake_up = WakeUp(self._names)
         self._leases = Leases(self._clock)
         self._exchanger = Exchanger(
-            self._link, self._names, settings, decoder, self._clock, self._leases, self._wake_up
+            self._link,
+            self._names,
+            settings,
+            forgiving(decoder),
+            self._clock,
+            self._leases,
+            self._wake_up,
         )
         self._worker = ""
         self._alive_until = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth, QueueSettings
 from shared.queue.postgres.capabilities import CAPABILITIES
 from shared.queue.postgres.depth import depth_of
@@ -33,7 +33,7 @@ class PostgresQueueAdmin:
     ) -> None:
         self._name = settings.name
         self._session = Session(url)
-        self._listing = Listing(self._session, settings.name, decoder)
+        self._listing = Listing(self._session, settings.name, forgiving(decoder))
 
     async def depth(self) -> QueueDepth:
         """See QueueAdmin.depth."""

@@ -14,7 +14,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, ConnectionLostError, DependencyError, QueueConflictError
 from shared.jobs import Job
 from shared.postgres.listener import Listener
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import (
     InboxDecoder,
     Published,
@@ -62,7 +62,7 @@ class PostgresQueue:
             raise ConfigError("a queue's name in Postgres must not contain a NUL character")
         self._settings = settings
         self._url = url
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._session = Session(url)
         self._exchanger: Exchanger | None = None

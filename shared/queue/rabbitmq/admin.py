@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shared.clock import Clock, SystemClock
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth, QueueSettings, require
 from shared.queue.rabbitmq.capabilities import CAPABILITIES
 from shared.queue.rabbitmq.dead_letters import dead_letters
@@ -31,7 +31,7 @@ class RabbitQueueAdmin:
         clock: Clock | None = None,
     ) -> None:
         self._names = names_of(settings.name)
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._link = Link(url, self._names, settings.lease_seconds)
 

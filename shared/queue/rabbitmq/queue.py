@@ -16,7 +16,7 @@ from uuid import uuid4
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Job
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import (
     InboxDecoder,
     Published,
@@ -60,7 +60,7 @@ class RabbitQueue:
             raise ConfigError(f"max_crashes is at most {DELIVERY_LIMIT} on RabbitMQ")
         self._settings = settings
         self._names = names_of(settings.name)
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._link = Link(
             url, self._names, settings.lease_seconds, on_open=self._on_open, on_lost=self._on_lost

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth, QueueSettings
 from shared.queue.redis.capabilities import CAPABILITIES
 from shared.queue.redis.depth import depth_of
@@ -43,7 +43,7 @@ class RedisQueueAdmin:
         self._keys = keys_of(settings.name)
         self._client = connect(url)
         self._address = address_of(self._client)
-        self._listing = Listing(self._client, self._keys, decoder)
+        self._listing = Listing(self._client, self._keys, forgiving(decoder))
 
     async def depth(self) -> QueueDepth:
         """See QueueAdmin.depth."""

@@ -38,7 +38,7 @@ for i = 1, #lists do
   ready = ready + redis.call('LLEN', lists[i])
 end
 -- What a lane holds back is no reason to add workers: only lanes that may start count here.
-for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES, '-inf', now, 'LIMIT', 0, 10)) do
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES, '-inf', exact_now, 'LIMIT', 0, 10)) do
   look_at(redis.call('LINDEX', list_of(lane), -1))
 end
 

@@ -89,6 +89,7 @@ local function may_wait(key, member, crashes, job)
   if length == 0 then return true end
   if redis.call('HSETNX', dedup, string.sub(job, 33, 32 + length), member) == 1 then return true end
   if tonumber(crashes) > 0 then return true end
+  conclude(key, job, 'discarded', 'error', 'merged with a twin that waits')
   redis.call('HDEL', jobs, key)
   return false
 end
@@ -313,25 +314,37 @@ local function startable(lane, members)
         return left
       end
       may_take_suspect = false
-      local _, token = next_token(members[i])
-      redis.call('HSET', answer, 'suspect', token)
     end
     left[#left + 1] = members[i]
   end
   return left
 end
 
+-- Notes the suspect among what a lane gave from the given place on.
+local function watch_suspect(from)
+  for i = from, may_take_suspect == false and #tokens or 0 do
+    local _, _, _, crashes = parse(tokens[i])
+    if tonumber(crashes) >= SUSPECT then redis.call('HSET', answer, 'suspect', tokens[i]) end
+  end
+end
+
+-- Returns how many jobs it looked at.
 local function claim_lane(lane, count)
   local limit = limits_of(lane)
   local most = may_start(lane, limit, count)
   local members = most > 0 and redis.call('RPOP', list_of(lane), most)
-  if not members then return close_lane(lane) end
+  if not members then
+    close_lane(lane)
+    return 1
+  end
   count_waiting(lane, -#members)
   if void_exist then members = living(members) end
   local before = #tokens
   deliver(startable(lane, members), false)
   if #tokens > before then count_started(lane, limit, {unpack(tokens, before + 1)}) end
+  watch_suspect(before + 1)
   close_lane(lane)
+  return #members
 end
 
 -- The lanes that may start now, first the one whose turn was longest ago.
@@ -346,13 +359,13 @@ local function due_lanes(most)
 end
 
 local function claim_lanes(count)
-  local most = #tokens + count
-  for _ = 1, lanes_exist and bound or 0 do
-    if #tokens >= most then return end
+  local most, looked = #tokens + count, 0
+  while lanes_exist and #tokens < most do
     local due = due_lanes(most - #tokens)
     if #due == 0 then return end
     for i = 1, #due do
-      claim_lane(due[i], math.ceil((most - #tokens) / (#due - i + 1)))
+      if looked >= bound then return end -- what is put aside is endless work, too
+      looked = looked + claim_lane(due[i], math.ceil((most - #tokens) / (#due - i + 1)))
     end
   end
 end

@@ -55,6 +55,10 @@ class QueueKeys(msgspec.Struct, frozen=True, kw_only=True):
         """Hashes: schedule -> what was announced, and schedule -> due time of its last firing."""
         return f"{self.prefix}schedules", f"{self.prefix}schedules:fired"
 
+    def lane(self, name: str) -> str:
+        """Return the list of members that are ready in a lane."""
+        return f"{self.prefix}lane:{name}"
+
     def result(self, key: str) -> str:
         """Return the hash that keeps the outcome of a job."""
         return f"{self.prefix}result:{key}"

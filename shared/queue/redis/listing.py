@@ -11,7 +11,7 @@ from shared.jobs import Job
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
 from shared.queue.port import InboxDecoder
 from shared.queue.redis.keys import QueueKeys
-from shared.queue.redis.stored_job import decode_dead_letter, decode_job, raw_of
+from shared.queue.redis.stored_job import decode_dead_letter, decode_job, lane_of, raw_of
 from shared.redis.script import Script
 
 PAGE = 1000
@@ -51,7 +51,7 @@ class Listing:
             dead: Any = await self._client.hget(k.dead_records, key)
             return _dead(decode_dead_letter(key, dead, self._decoder)) if dead else None
         state, member, due, stored = found
-        member = member or await self._ready_member(key) or f"{key}:0:0:0".encode()
+        member = member or await self._ready_member(key, lane_of(stored)) or f"{key}:0:0:0".encode()
         return self._record(state.decode(), member, due, stored)
 
     async def dead_letters(self, limit: int, offset: int) -> Sequence[DeadLetterRecord]:
@@ -66,10 +66,10 @@ class Listing:
             if record is not None
         ]
 
-    async def _ready_member(self, key: str) -> bytes | None:
+    async def _ready_member(self, key: str, lane: str) -> bytes | None:
         """Look for a member, which has the counts, page by page so that nobody has to wait."""
         start = key.encode() + b":"
-        for name in await self._ready_lists():
+        for name in await self._ready_lists(lane):
             at = 0
             while page := await self._page(name, at):
                 for member in page:
@@ -82,10 +82,11 @@ class Listing:
         found: Any = await self._client.lrange(name, at, at + PAGE - 1)
         return found  # type: ignore[no-any-return]
 
-    async def _ready_lists(self) -> Sequence[str]:
+    async def _ready_lists(self, lane: str) -> Sequence[str]:
         paused: Any = await self._client.hkeys(self._keys.paused)
         parked = [f"{self._keys.paused}:{name.decode()}" for name in paused if name]
-        return [self._keys.suspects, *self._keys.ready, *parked]
+        lanes = [self._keys.lane(lane)] if lane else []
+        return [self._keys.suspects, *self._keys.ready, *lanes, *parked]
 
     def _message(self, raw: bytes) -> JobRecord:
         return JobRecord(key="", state="inbox", job=self._decoded(raw), raw=raw)

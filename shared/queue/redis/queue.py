@@ -17,7 +17,7 @@ from uuid import uuid4
 from shared.clock import Clock, SystemClock
 from shared.errors import ConnectionLostError, DependencyError, QueueConflictError
 from shared.jobs import Job
-from shared.queue.message import decode_message
+from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, Published, QueueDepth, QueueSettings
 from shared.queue.redis.capabilities import CAPABILITIES
 from shared.queue.redis.depth import depth_of
@@ -61,7 +61,7 @@ class RedisQueue:
         self._settings = settings
         self._url = url
         self._allow_eviction = allow_eviction
-        self._decoder = decoder
+        self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._keys = keys_of(settings.name)
         self._client = connect(url)
@@ -139,7 +139,7 @@ class RedisQueue:
             if self._exchanger is not None:
                 with translated(self._address):
                     async with asyncio.timeout(GOODBYE_SECONDS):
-                        await self._client.zrem(self._keys.alive, self._exchanger.consumer)
+                        await self._deregister(self._exchanger.consumer)
                         await self._return_intake()
         except ConnectionLostError:
             return  # it stops counting as alive by itself
@@ -165,6 +165,10 @@ class RedisQueue:
                 f"queue {self._settings.name} already has {other.decode()} workers, "
                 f"and this is a {kind} worker: give each kind a queue name of its own"
             )
+
+    async def _deregister(self, consumer: str) -> None:
+        await self._client.hdel(self._keys.consumers, consumer)
+        await self._client.zrem(self._keys.alive, consumer)
 
     def _opened(self) -> Exchanger:
         if self._exchanger is None:

@@ -69,13 +69,14 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
         if not body.headers:
             return Job(type=body.type, payload=body.payload, id=body.id, key=key)
     if stored[0] == RAW:
-        return msgspec.structs.replace(decoder(stored[HEADER_BYTES:]), key=key)
+        job = decoder(stored[HEADER_BYTES:])
+        return msgspec.structs.replace(job, key=key, keep_result_seconds=0.0)
     start = HEADER_BYTES + int(stored[28:32], 16)
     dedup_key = stored[HEADER_BYTES:start].decode() if start > HEADER_BYTES else ""
     lane, keep = "", 0.0
     if stored[0] == _EXTENDED:
-        end = start + 4 + int(stored[start : start + 4], 16)
-        lane, keep = stored[start + 4 : end].decode(), int(stored[end : end + 13]) / 1000.0
+        lane, end = _lane_at(stored, start)
+        keep = int(stored[end : end + 13]) / 1000.0
         start = end + 13
     body = _body.decode(memoryview(stored)[start:])
     return Job(
@@ -89,6 +90,18 @@ def decode_job(key: str, stored: bytes, decoder: InboxDecoder) -> Job:
         headers=body.headers,
         keep_result_seconds=keep,
     )
+
+
+def lane_of(stored: bytes) -> str:
+    """Return the lane of a stored job; empty when it has none."""
+    if stored[0] != _EXTENDED:
+        return ""
+    return _lane_at(stored, HEADER_BYTES + int(stored[28:32], 16))[0]
+
+
+def _lane_at(stored: bytes, start: int) -> tuple[str, int]:
+    end = start + 4 + int(stored[start : start + 4], 16)
+    return stored[start + 4 : end].decode(), end
 
 
 def raw_of(stored: bytes) -> bytes:

@@ -100,6 +100,18 @@ async def test_after_an_unreadable_message_the_next_exchange_is_due_at_once(
     assert (await queue.depth()).dead == 1
 
 
+async def test_a_decoder_that_fails_in_any_way_harms_no_other_message(harness: Harness) -> None:
+    def broken(raw: bytes) -> Job:
+        return Job(type={b"good": "job"}[raw])
+
+    queue = await harness.consumer(decoder=broken)
+    await harness.push(b"bad", b"good")
+    assert [each.job.type for each in await claim(queue)] == ["job"]
+    await queue.exchange([], 0)
+    (dead,) = await harness.admin().dead_letters()
+    assert (dead.raw, dead.reason) == (b"bad", "unreadable: KeyError: b'bad'")
+
+
 async def test_another_form_of_message_is_read_by_a_decoder(harness: Harness) -> None:
     def seed(raw: bytes) -> Job:
         if not raw.startswith(b"http"):

@@ -295,6 +295,19 @@ async def test_a_paused_queue_has_no_lane_that_is_due(harness: Harness) -> None:
 
 
 @pytest.mark.needs("listing")
+async def test_a_job_in_a_lane_is_found_with_its_counts(harness: Harness) -> None:
+    queue = await worker(harness, a=ONE)
+    await queue.publish(laned("a", 2))
+    await settle(queue, await claim_one(queue), Retry("r", 0.0))
+    await claim_one(queue)
+    await harness.ripen()
+    await queue.exchange([], 0)
+    found = await harness.admin().job("a0")
+    assert found is not None
+    assert (found.state, found.attempts) == ("ready", 1)
+
+
+@pytest.mark.needs("listing")
 async def test_jobs_in_lanes_are_listed(harness: Harness) -> None:
     queue, admin = await worker(harness, a=ONE), harness.admin()
     await queue.publish([*laned("a", 2), job("free"), job("low", priority=Priority.LOW)])

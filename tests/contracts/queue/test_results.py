@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from shared.jobs import Job
 from shared.queue.port import JobOutcome, Queue, QueueSettings
 from shared.verdicts import DeadLetter, Discard, Done, Retry
 from tests.contracts.queue.harness import Harness, claim_one, job, settle
@@ -127,6 +128,18 @@ async def test_jobs_that_never_run_have_an_outcome(queue: Queue, harness: Harnes
     assert cancelled == JobOutcome(state="discarded", error="cancelled")
 
 
+async def test_a_job_that_merges_with_its_twin_has_an_outcome(
+    queue: Queue, harness: Harness
+) -> None:
+    await queue.publish([job("a", dedup="doc-1", keep=60.0)])
+    first = await claim_one(queue)
+    await queue.publish([job("b", dedup="doc-1", keep=60.0)])
+    await settle(queue, first, Retry("again", 60.0))
+    assert (await queue.depth()).delayed == 0, "the twin does its work"
+    found = await harness.results().outcome("a")
+    assert found == JobOutcome(state="discarded", error="merged with a twin that waits")
+
+
 @pytest.mark.needs("lanes")
 async def test_a_job_may_have_a_lane_and_a_result(harness: Harness) -> None:
     queue = await harness.consumer()
@@ -161,6 +174,18 @@ async def test_a_wait_that_ends_before_the_job_tells_what_there_is(
     await results.report(await claim_one(queue), "half")
     assert await results.wait("a", 0.05) == JobOutcome(state="running", progress="half")
     assert await results.wait("unknown", 0.05) is None
+
+
+async def test_what_a_decoder_asks_to_keep_is_not_kept(harness: Harness) -> None:
+    queue = await harness.consumer(
+        decoder=lambda raw: Job(type="job", lane="a", keep_result_seconds=60.0)
+    )
+    await harness.push(b"anything")
+    delivery = await claim_one(queue)
+    assert delivery.job.keep_result_seconds == 0.0
+    await harness.results().report(delivery, 1)
+    await settle(queue, delivery, Done(1))
+    assert await harness.results().outcome(delivery.job.key) is None
 
 
 async def test_results_of_two_queues_do_not_mix(queue: Queue, harness: Harness) -> None:
