@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.js.api import StorageType
 
@@ -18,6 +21,7 @@ from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery
 from shared.queue.factory import create_queue
 from shared.queue.nats_jetstream.queue import NatsQueue
+from shared.queue.nats_jetstream.session import Session
 from shared.queue.port import QueueSettings
 from shared.verdicts import DeadLetter, Done, HandBack, Retry, Settlement, Verdict
 from shared.work_source import Exchange
@@ -181,6 +185,43 @@ async def test_what_arrives_for_a_cancelled_call_is_handed_out_by_the_next(
     assert got == {str(n) for n in range(50)}
 
 
+async def test_what_a_failed_call_had_claimed_is_handed_out_by_the_next(
+    queue: NatsQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.publish([job(key) for key in "abc"])
+    settled = [Settlement(await claim_one(queue), Done())]
+
+    async def cut(asked: Collection[object]) -> None:
+        raise ConnectionLostError("the connection was cut before the acks were confirmed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(await queue._link.session(), "confirmed", cut)
+        with pytest.raises(ConnectionLostError):
+            await queue.exchange(settled, 10)
+    again = await queue.exchange(settled, 10)
+    assert not again.refused
+    assert [(each.job.key, each.crashes) for each in again.deliveries] == [("b", 0), ("c", 0)]
+
+
+async def test_a_lease_is_as_long_as_the_longest_that_a_living_worker_asks_for(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    for seconds in (3.0, 0.5):
+        other = NatsQueue(replace(SETTINGS, lease_seconds=seconds), nats_server.url)
+        await other.open("tester", ["job"])
+        known = await (await queue._link.session()).api("CONSUMER.INFO.shop=2Ejobs.normal")
+        assert known["config"]["ack_wait"] == 3_000_000_000
+        if seconds == 0.5:
+            await queue.publish([job("a")])
+            (delivery,) = await claim(other)
+            assert delivery.lease_until < time.monotonic() + 0.5, "as it is renewed"
+            await other.exchange([Settlement(delivery, Done())], 0)
+            await other.close()
+        else:
+            long = other
+    await long.close()
+
+
 async def test_a_closed_consumer_gives_back_what_nobody_took(
     queue: NatsQueue, nats_server: Nats
 ) -> None:
@@ -276,6 +317,65 @@ async def test_a_refused_login_shows_no_password(new_directory: Callable[[str], 
     server.kill()
 
 
+async def test_a_login_is_not_sent_to_a_server_without_tls(
+    new_directory: Callable[[str], Path],
+) -> None:
+    login = f'authorization {{ user: "worker", password: "{SECRET}" }}'
+    server = Nats(new_directory("nats"), login=login)
+    server.start()
+    async with Proxy(server.url) as proxy:
+        heard = _hear(proxy)
+        queue = NatsQueue(SETTINGS, proxy.url.replace("nats://", f"tls://worker:{SECRET}@"))
+        with pytest.raises(DependencyError, match="offers no TLS") as caught:
+            await queue.open("tester", ["job"])
+        await queue.close()
+    assert SECRET not in f"{caught.value!r}{caught.value.__cause__!r}"
+    assert SECRET.encode() not in b"".join(heard)
+    server.kill()
+
+
+@pytest.mark.parametrize("optional", ["false", "true"])
+async def test_tls_is_spoken_where_it_is_offered(
+    new_directory: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, optional: str
+) -> None:
+    directory = new_directory("nats")
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    _self_signed(certificate, key)
+    tls = f"tls {{ cert_file: {certificate}, key_file: {key} }}\nallow_non_tls: {optional}"
+    server = Nats(directory, login=tls)
+    server.start()
+    async with Proxy(server.url) as proxy:
+        heard = _hear(proxy)
+        queue = NatsQueue(SETTINGS, proxy.url.replace("nats://127.0.0.1", "tls://localhost"))
+        with pytest.raises(ConnectionLostError, match="certificate"):
+            await queue.publish([job("a")])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert (await queue.publish([job("a")])).accepted == 1
+        await queue.close()
+    assert b"CONNECT" not in b"".join(heard)
+    server.kill()
+
+
+def _self_signed(certificate: Path, key: Path) -> None:
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost "
+        f"-addext subjectAltName=DNS:localhost -out {certificate} -keyout {key}"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+
+
+def _hear(proxy: Proxy) -> list[bytes]:
+    """Note all that clients say."""
+    heard: list[bytes] = []
+
+    def note(request: bytes, answer: bytes) -> bool:
+        heard.append(request)
+        return False
+
+    proxy.drop_answer = note
+    return heard
+
+
 async def test_a_missing_server_is_a_dependency_error_with_its_address(nats_server: Nats) -> None:
     nats_server.stop()
     queue = NatsQueue(SETTINGS, nats_server.url)
@@ -296,6 +396,33 @@ async def test_a_server_that_hangs_does_not_hold_up_the_end(
             await queue.close()
     finally:
         os.kill(nats_server.pid, signal.SIGCONT)
+
+
+async def test_a_server_that_takes_nothing_is_given_up(
+    nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = partial(Session, patience=0.3)
+    monkeypatch.setattr("shared.queue.nats_jetstream.link.Session", impatient)
+    async with Proxy(nats_server.url) as proxy:
+        queue = NatsQueue(SETTINGS, proxy.url)
+        await queue.open("tester", ["job"])
+        proxy.stall()
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectionLostError, match="no answer"):
+                await queue.publish([job(str(n), payload=b"x" * 500_000) for n in range(40)])
+        proxy.flow()
+        async with asyncio.timeout(10):
+            while not await published(queue, "a"):
+                await asyncio.sleep(0.02)
+        await queue.close()
+
+
+async def published(queue: NatsQueue, key: str) -> bool:
+    """Publish one job; tell whether the server heard it."""
+    try:
+        return (await queue.publish([job(key)])).accepted == 1
+    except ConnectionLostError:
+        return False
 
 
 async def test_what_the_broker_cannot_do_is_refused(queue: NatsQueue) -> None:

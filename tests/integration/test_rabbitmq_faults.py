@@ -12,7 +12,10 @@ from uuid import uuid4
 
 import aiormq
 import pytest
+from aiormq.exceptions import DeliveryError
+from pamqp.commands import Basic
 
+from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import new_job
 from shared.queue.port import Queue, QueueSettings
@@ -224,6 +227,75 @@ async def test_a_queue_of_another_make_is_refused(rabbitmq_url: str) -> None:
 def test_bad_names_are_refused(name: str, path: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         RabbitQueue(QueueSettings(name=name), f"amqp://guest:guest@127.0.0.1{path}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://guest:canary/1@127.0.0.1:5672/",
+        "amqp://guest:can#ary@127.0.0.1:5672/",
+        "amqp://:5672/canary/",
+        "amqp://guest@h:canary/",
+    ],
+)
+def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="RabbitMQ URL") as caught:
+        RabbitQueue(QueueSettings(name="jobs"), url)
+    assert "can" not in str(caught.value).replace("canonical", "")
+
+
+async def test_tls_is_never_given_up(rabbitmq_url: str) -> None:
+    """amqps:// to a port that speaks plain AMQP fails, with nothing sent in the clear."""
+    url = rabbitmq_url.replace("amqp://guest:guest", "amqps://guest:canary")
+    queue = RabbitQueue(QueueSettings(name="jobs"), url)
+    with pytest.raises(DependencyError, match="RabbitMQ at") as caught:
+        await queue.open("tester", ["job"])
+    assert "canary" not in f"{caught.value!r}{caught.value.__cause__!r}"
+    await queue.close()
+
+
+async def test_a_missing_server_is_told_without_the_password() -> None:
+    queue = RabbitQueue(QueueSettings(name="jobs"), f"amqp://guest:canary@127.0.0.1:{free_port()}/")
+    with pytest.raises(DependencyError, match="RabbitMQ at 127") as caught:
+        await queue.open("tester", ["job"])
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "canary" not in f"{error!r}"
+        error = error.__cause__ or error.__context__
+    await queue.close()
+
+
+async def test_what_a_full_queue_refuses_is_not_held_for_ever(harness: RabbitHarness) -> None:
+    """A dead letter that the broker takes not now: its job comes back, and is settled later."""
+    queue = await harness.consumer()
+    await queue.publish([job("a")])
+    delivery = await claim_one(queue)
+    session = queue._link.session  # type: ignore[attr-defined]
+
+    async def refused(copies: object) -> None:
+        raise DeliveryError(None, Basic.Nack(delivery_tag=1))
+
+    session.store = refused
+    with pytest.raises(ConnectionLostError, match="does not take the message now"):
+        await queue.exchange([Settlement(delivery, DeadLetter("no"))], 0)
+    answer = await queue.exchange([Settlement(delivery, DeadLetter("no"))], 0)
+    assert answer.refused == [delivery.token]
+    assert await claimed(queue, 1) == ["a"]
+
+
+async def test_a_connection_that_ends_ends_the_count_of_delayed_jobs(
+    harness: RabbitHarness,
+) -> None:
+    queue = await harness.consumer()
+    proxy = harness._proxy
+    assert proxy is not None
+    await queue.publish([job("later", delay=60.0)])
+    proxy.drop_answer = lambda request, answer: b"last" in request
+    async with asyncio.timeout(10):
+        with pytest.raises(ConnectionLostError):
+            await queue.depth()
+    proxy.drop_answer = lambda request, answer: False
+    assert (await queue.depth()).delayed == 1
 
 
 @pytest.mark.parametrize("what", ["password", "vhost"])

@@ -181,6 +181,7 @@ def test_the_port_imports_no_client_library() -> None:
         "kafka://h:9092",
         "postgres://h",
         "postgresql://h",
+        "tls://h",
         "memory://",
     ],
 )

@@ -25,7 +25,7 @@ class Address(msgspec.Struct, frozen=True):
 def read_address(url: str) -> Address:
     """Return the parts of a URL. Raises ConfigError when it cannot be read."""
     parts = urlsplit(url)
-    if "@" in parts.netloc:
+    if "@" in url:
         raise ConfigError(f"a Kafka URL carries no user and no password; allowed is {_FORM}")
     if parts.scheme != "kafka" or not all(map(_is_server, parts.netloc.split(","))):
         raise ConfigError(f"{url!r} is not a Kafka URL; allowed is {_FORM}")

@@ -20,7 +20,8 @@ class Address:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         login, _, hosts = rest.rpartition("@")
-        self._tls = scheme == "tls"
+        self.tls = scheme == "tls"
+        """Whether to speak TLS or not at all."""
         self._servers = [_server(scheme, host) for host in hosts.split(",")]
         self._user, has_password, self._password = login.partition(":")
         self._is_token = not has_password
@@ -32,7 +33,7 @@ class Address:
             found["token"] = unquote(self._user)
         elif self._user:
             found |= {"user": unquote(self._user), "password": unquote(self._password)}
-        if self._tls:
+        if self.tls:
             found["tls"] = ssl.create_default_context()
         return found
 

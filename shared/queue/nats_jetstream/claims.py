@@ -18,7 +18,9 @@ class Claims:
         self._names = names
         self._clock = clock
         self._arrived: list[tuple[Msg, float]] = []
+        self._taken: list[tuple[Msg, float]] = []
         self._asked_at = 0.0
+        self._unanswered = False
         self._puller: Puller | None = None
         self._turns = 0
 
@@ -41,15 +43,28 @@ class Claims:
         await self._pull(await self._puller_on(session), {"suspects": 1})
 
     def take(self) -> list[Received]:
-        """Return what has arrived, which is then no longer kept here."""
+        """Return what has arrived; it is kept until the call that takes it is `answered`."""
         arrived, self._arrived = self._arrived, []
+        self._taken += arrived
         return [received(message, asked_at) for message, asked_at in arrived]
+
+    def answered(self) -> None:
+        """Forget what was taken: the caller has it."""
+        self._taken = []
+
+    def put_back(self) -> None:
+        """Keep what was taken by a call that failed for the next one."""
+        self._arrived, self._taken = self._taken + self._arrived, []
 
     async def _pull(self, puller: Puller, wants: dict[str, int]) -> int:
         if not any(want > 0 for want in wants.values()):
             return 0
-        self._asked_at = self._clock.monotonic()
-        return sum((await puller.pull(wants)).values())
+        if not self._unanswered:  # what an abandoned call asked for may still arrive
+            self._asked_at = self._clock.monotonic()
+        self._unanswered = True
+        given = await puller.pull(wants)
+        self._unanswered = False
+        return sum(given.values())
 
     async def _puller_on(self, session: Session) -> Puller:
         if self._puller is None or self._puller.session is not session:

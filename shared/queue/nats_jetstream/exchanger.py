@@ -55,8 +55,13 @@ class Exchanger:
             unconfirmed = await settle(session, list(endings.values()))
             if self._suspect in endings or not self._leases.holds(self._suspect):
                 self._suspect = ""
-            claimed = await self._claim(session, want)
-            await session.confirmed(unconfirmed)
+            try:
+                claimed = await self._claim(session, want)
+                await session.confirmed(unconfirmed)
+            except BaseException:
+                self._claims.put_back()
+                raise
+            self._claims.answered()
             for token in endings:
                 self._leases.end(token)
             self._leases.prune()
@@ -71,6 +76,7 @@ class Exchanger:
         async with self._turn:
             session = await self._link.session()
             left = self._sort(0)
+            self._claims.answered()
             await session.confirmed(await settle(session, left.endings))
             await self._sweeper.sweep(session)
 

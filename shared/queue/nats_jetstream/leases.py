@@ -20,7 +20,7 @@ class Leases:
 
     def __init__(self, clock: Clock) -> None:
         self.seconds = 0.0
-        """As the queue's consumers have it."""
+        """As this worker renews it; the server keeps one that is as long or longer."""
         self._clock = clock
         self._held: dict[str, Lease] = {}
         self._pruned_at = 0.0

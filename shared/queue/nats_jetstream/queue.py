@@ -93,11 +93,11 @@ class NatsQueue:
         me = workers.Worker(subject, worker_kind, self._settings.lease_seconds)
         try:
             session = await self._link.session()
-            shortest = await workers.register(session, self._names, self._settings.name, me)
-            await set_lease(session, self._names, shortest)
+            longest = await workers.register(session, self._names, self._settings.name, me)
+            await set_lease(session, self._names, longest)
         except ConnectionLostError as error:
             raise DependencyError(str(error)) from error
-        self._leases.seconds = shortest
+        self._leases.seconds = self._settings.lease_seconds
         self._worker = subject
 
     async def publish(self, jobs: Sequence[Job]) -> Published:
@@ -112,9 +112,8 @@ class NatsQueue:
         """See WorkSource.exchange."""
         if not self._worker:
             raise RuntimeError("open() the queue before consuming from it")
-        answer = await self._exchanger.exchange(settled, want)
         await self._stay_alive()
-        return answer
+        return await self._exchanger.exchange(settled, want)
 
     async def wait(self, timeout: float) -> None:
         """See WorkSource.wait."""

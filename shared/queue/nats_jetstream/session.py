@@ -14,8 +14,10 @@ from nats.errors import Error
 
 from shared.errors import ConnectionLostError, DependencyError, WorkerSuiteError
 from shared.queue.nats_jetstream.address import Address
+from shared.queue.nats_jetstream.client import NoTlsError, TlsClient
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+CLOSE_TIMEOUT_SECONDS = 1.0
 ANSWER_TIMEOUT_SECONDS = 15.0
 """Longer than an fsync on a slow disk."""
 NO_RESPONDERS = "503"
@@ -30,7 +32,7 @@ class Session:
     def __init__(self, address: Address, patience: float = ANSWER_TIMEOUT_SECONDS) -> None:
         self._address = address
         self._patience = patience
-        self._client = Client()
+        self._client = TlsClient() if address.tls else Client()
         self._inbox = ""
         self._numbers = count()
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -48,11 +50,15 @@ class Session:
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     connect_timeout=int(CONNECT_TIMEOUT_SECONDS),
+                    flush_timeout=self._patience,
                     error_cb=self._failed,
                     closed_cb=self._closed,
                 )
                 self._inbox = self._client.new_inbox()
                 await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        except NoTlsError:
+            await self.close()
+            raise DependencyError(f"NATS at {self._address} offers no TLS: use nats://") from None
         except (Error, OSError, TimeoutError) as error:
             await self.close()
             if "authorization" in str(error).lower():
@@ -69,6 +75,8 @@ class Session:
         """Send a message; many that are sent without a pause go out in one write."""
         try:
             await self._client.publish(subject, body, reply, dict(headers) if headers else None)
+        except TimeoutError:
+            raise await self._silent() from None
         except Error as error:
             raise self.lost(str(error)) from error
 
@@ -88,8 +96,7 @@ class Session:
             async with asyncio.timeout(self._patience):
                 return [await each for each in asked]
         except TimeoutError:
-            await self.close()
-            raise self.lost(f"no answer in {self._patience:g} s") from None
+            raise await self._silent() from None
 
     async def confirmed(self, asked: Sequence[asyncio.Future[Msg]]) -> None:
         """Wait for these answers, which say nothing but that somebody was there."""
@@ -152,13 +159,29 @@ class Session:
         return self._client.max_payload
 
     async def close(self) -> None:
-        """End the connection, if it has not ended."""
-        await self._client.close()
-        await self._closed()
+        """End the connection, if it has not ended; one whose peer takes nothing is dropped."""
+        closing = asyncio.create_task(self._client.close())
+        try:
+            await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_SECONDS)
+        finally:
+            self._drop()
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            await self._closed()
 
     def lost(self, why: str) -> ConnectionLostError:
         """Return the error that tells what happened, and where."""
         return ConnectionLostError(f"lost NATS at {self._address}: {why}")
+
+    async def _silent(self) -> ConnectionLostError:
+        await self.close()
+        return self.lost(f"no answer in {self._patience:g} s")
+
+    def _drop(self) -> None:
+        # The library itself would wait for what is written, and for a failed TLS handshake.
+        writer = getattr(self._client._transport, "_bare_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
 
     def _check_heard(self, answer: Msg) -> None:
         if (answer.headers or {}).get("Status") == NO_RESPONDERS:

@@ -24,7 +24,10 @@ async def say_alive(session: Session, subject: str) -> None:
 
 
 async def register(session: Session, names: Names, queue: str, me: Worker) -> float:
-    """Register a worker; return the lease that all of its like keep, the shortest of them.
+    """Register a worker; return the longest lease that the living ask for.
+
+    The server keeps one for all. A longer one harms nobody, and one that is shorter than a worker
+    renews would take its jobs away.
 
     Raises QueueConflictError when a worker of another kind lives.
     """
@@ -37,7 +40,7 @@ async def register(session: Session, names: Names, queue: str, me: Worker) -> fl
             f"queue {queue} already has {other.kind} workers, and this is a {me.kind} worker: "
             "give each kind a queue name of its own"
         )
-    return min([me.lease_seconds, *(each.lease_seconds for each in alive)])
+    return max([me.lease_seconds, *(each.lease_seconds for each in alive)])
 
 
 async def leave(session: Session, names: Names, subject: str) -> None:

@@ -41,11 +41,18 @@ _LOST = (
 def checked_url(url: str) -> str:
     """Return the URL; raises ConfigError for one that names no host or no one virtual host."""
     parts = urlsplit(url)
-    if not parts.hostname:
-        raise ConfigError("the RabbitMQ URL names no host: amqp://user:password@host:5672/vhost")
+    try:
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            "the RabbitMQ URL names no host or no port: use amqp://user:password@host:5672/vhost, "
+            "and write / # ? @ inside of a password as %2F %23 %3F %40"
+        )
     if "/" in parts.path.removeprefix("/"):
         raise ConfigError(
-            f"the RabbitMQ URL names the virtual host {parts.path[1:]!r}: "
+            "the RabbitMQ URL has a slash in its virtual host: "
             "write a slash inside of the name as %2F"
         )
     return url
@@ -79,7 +86,8 @@ def translated(address: str) -> Iterator[None]:
     except faults.PublishError as error:
         raise ConnectionLostError(f"{address}: a queue is gone, and is declared anew") from error
     except faults.DeliveryError as error:
-        raise DependencyError(f"{address} does not take the message: {error}") from error
+        # A queue without a leader or over its length says so; what it refused is sent again.
+        raise ConnectionLostError(f"{address} does not take the message now: {error}") from error
     except _LOST as error:
         raise ConnectionLostError(f"{address}: {_reason(error)}") from error
     except Exception as error:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from shared.errors import ConnectionLostError
 from shared.queue.rabbitmq.topology import DELIVERY_LIMIT, Names, buckets, quorum_arguments
 
 _LAST = "last"
@@ -48,9 +49,19 @@ async def delay_queues(channel: AbstractChannel, names: Names) -> Sequence[int]:
     for longest in buckets():
         await channel.basic_publish(b"", exchange=names.delays, routing_key=str(longest))
     await channel.basic_publish(_LAST.encode(), routing_key=answer)
-    await complete.wait()
+    await _unless_closed(channel, complete)
     await channel.basic_cancel(consumer.consumer_tag or "")  # and the queue goes with it
     return sorted(found)
+
+
+async def _unless_closed(channel: AbstractChannel, complete: asyncio.Event) -> None:
+    waiting = asyncio.create_task(complete.wait())
+    try:
+        await asyncio.wait([waiting, channel.closing], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if not complete.is_set():
+        raise ConnectionLostError("RabbitMQ closed the connection before it had listed the delays")
 
 
 async def _declare_exchanges(channel: AbstractChannel, names: Names) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from shared.errors import ConnectionLostError
+from shared.errors import WorkerSuiteError
 from shared.queue.rabbitmq.connection import address_of, checked_url, translated
 from shared.queue.rabbitmq.session import Session
 from shared.queue.rabbitmq.topology import Names
@@ -60,8 +60,8 @@ class Link:
         try:
             with translated(address_of(self._url)):
                 return await ask(await self._connected())
-        except ConnectionLostError:
-            await self.close()
+        except WorkerSuiteError:
+            await self.close()  # what was half settled comes back, instead of being held for ever
             raise
 
     async def _connected(self) -> Session:
