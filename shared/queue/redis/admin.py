@@ -70,7 +70,7 @@ class RedisQueueAdmin:
     async def replay(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.replay."""
         k = self._keys
-        names = [k.jobs, k.dead, k.dead_records, k.dedup, k.wake, *k.ready, k.prefix]
+        names = [k.jobs, k.dead, k.dead_records, k.dedup, *k.ready, k.prefix]
         return await self._each_slice(_replay, names, keys)
 
     async def purge(self, keys: Sequence[str]) -> int:
@@ -104,7 +104,7 @@ class RedisQueueAdmin:
 
     async def _set_paused(self, verb: str, job_type: str | None) -> None:
         with translated(self._address):
-            names = [self._keys.wake, self._keys.prefix]
+            names = [self._keys.prefix]
             await _pause.run(self._client, names, [verb, job_type or ""])
 
     async def _each_slice(self, script: Script, names: list[str], keys: Sequence[str]) -> int:

@@ -10,10 +10,9 @@ local jobs, delayed, leases, dedup = unpack(KEYS, 1, 4)
 local cancelled, elsewhere = 0, {}
 
 local function uncover(key, job)
-  local length = tonumber(string.sub(job, 29, 32), 16)
-  local twin = string.sub(job, 33, 32 + length)
-  local member = length > 0 and redis.call('HGET', dedup, twin)
-  if member and string.match(member, '^(.*):%d+:%d+:%d+$') == key then redis.call('HDEL', dedup, twin) end
+  local twin = twin_of(job)
+  local member = twin ~= '' and redis.call('HGET', dedup, twin)
+  if member and (parse(member)) == key then redis.call('HDEL', dedup, twin) end
 end
 
 for _, key in ipairs(ARGV) do
@@ -37,9 +36,7 @@ if next(elsewhere) then
     end
   end)
   for i = 1, #lost do redis.call('ZREM', leases, lost[i]) end
-  if leave_lanes(lost) and redis.call('LLEN', prefix .. 'wake') == 0 then
-    redis.call('LPUSH', prefix .. 'wake', '')
-  end
+  if leave_lanes(lost) then wake_one() end
   if #lost > 0 then renew_generation() end -- or a token of theirs could come up again
   for key in pairs(elsewhere) do void(key) end
 end

@@ -23,7 +23,7 @@ local function head_of(list)
 end
 
 local function look_at(head)
-  local job = head and redis.call('HGET', KEYS[6], string.match(head, '^(.*):%d+:%d+:%d+$'))
+  local job = head and redis.call('HGET', KEYS[6], (parse(head)))
   if job then oldest = math.max(oldest, now - string.sub(job, 16, 28)) end
 end
 

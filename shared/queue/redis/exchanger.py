@@ -16,6 +16,7 @@ from shared.jobs import Delivery, Job
 from shared.queue.port import InboxDecoder, QueueSettings
 from shared.queue.redis.keys import QueueKeys
 from shared.queue.redis.lane_limits import encode_limits
+from shared.queue.redis.scripts import EXCHANGE_PARTS
 from shared.queue.redis.settlement import arguments_of
 from shared.queue.redis.stored_job import RAW, decode_job, first_seen_ms
 from shared.redis.client import address_of
@@ -30,15 +31,7 @@ ANSWER_KEPT_SECONDS = 3600
 _FIRST = ":1:0:0"
 """End of the token of a job that is handed out for the first time."""
 
-_script = Script(
-    "shared.queue.redis",
-    "prelude.lua",
-    "waiting.lua",
-    "paused.lua",
-    "lanes.lua",
-    "results.lua",
-    "exchange.lua",
-)
+_script = Script("shared.queue.redis", *EXCHANGE_PARTS, "exchange.lua")
 
 
 class _Call(msgspec.Struct):
@@ -67,7 +60,7 @@ class Exchanger:
         self._client = client
         self._address = address_of(client)
         self._keys = [
-            keys.inbox, keys.intake, keys.wake, keys.jobs, keys.leases, keys.delayed, *keys.ready,
+            keys.inbox, keys.intake, keys.jobs, keys.leases, keys.delayed, *keys.ready,
             keys.suspects, keys.dedup, keys.dead, keys.dead_records, keys.alive, keys.serial,
             keys.answer(self.consumer), keys.prefix,
         ]  # fmt: skip

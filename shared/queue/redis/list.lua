@@ -23,7 +23,7 @@ end
 
 local function fields_of(hash, members)
   local keys = {}
-  for i = 1, #members do keys[i] = string.match(members[i], '^(.*):%d+:%d+:%d+$') end
+  for i = 1, #members do keys[i] = parse(members[i]) end
   return #keys > 0 and redis.call('HMGET', hash, unpack(keys)) or {}
 end
 

@@ -1,10 +1,10 @@
 -- Pauses or resumes a queue or a job type. What was parked is put back by the next exchanges.
 --
--- KEYS  wake, prefix
+-- KEYS  prefix
 -- ARGV  pause or resume, job type (empty: the queue)
 -- After prelude.lua and paused.lua.
 
-local wake, job_type = KEYS[1], ARGV[2]
+local job_type = ARGV[2]
 
 -- A first write that takes no memory: a full server then lets the script go on.
 redis.call('HDEL', PAUSED, job_type)
@@ -14,4 +14,4 @@ if ARGV[1] == 'pause' then
 elseif job_type ~= '' and redis.call('EXISTS', parked_in(job_type)) == 1 then
   redis.call('HSET', PAUSED, job_type, 'resumed')
 end
-if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '') end
+wake_one()

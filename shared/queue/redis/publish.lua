@@ -1,6 +1,6 @@
 -- Publishes jobs.
 --
--- KEYS  jobs, delayed, dedup, wake, ready:0, ready:1, ready:2, prefix
+-- KEYS  jobs, delayed, dedup, ready:0, ready:1, ready:2, prefix
 -- ARGV  five for each job, see publish_jobs.lua
 -- Answer: accepted, duplicates
 

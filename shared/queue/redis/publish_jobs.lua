@@ -1,7 +1,7 @@
 -- Stores jobs. A key that is already stored, or a deduplication key under which a job waits no
 -- longer than this one would, makes a duplicate, so a publish may be repeated.
 
-local jobs, delayed, dedup, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local jobs, delayed, dedup = KEYS[1], KEYS[2], KEYS[3]
 local PLAIN = {0, false, '', 0}
 
 local windows = prefix .. 'windows'
@@ -31,7 +31,7 @@ local function may_wait(twin, member, due, replace)
   local other = redis.call('HGET', dedup, twin)
   local other_due = redis.call('ZSCORE', delayed, other)
   if not replace and (not other_due or tonumber(other_due) <= due) then return false end
-  local other_key, crashes = string.match(other, '^(.*):%d+:%d+:(%d+)$')
+  local other_key, _, _, crashes = parse(other)
   if crashes == '0' then
     conclude(other_key, redis.call('HGET', jobs, other_key), 'discarded', 'error', 'a twin replaced it')
     withdraw(other, delayed)
@@ -44,7 +44,7 @@ end
 local function enqueue(member, priority, job, lane)
   lane = lane ~= '' and lane_of(job)
   if lane then return enter_lane('LPUSH', lane, member) end
-  redis.call('LPUSH', KEYS[5 + priority], member)
+  redis.call('LPUSH', KEYS[4 + priority], member)
 end
 
 -- Options are a digit, the priority, and for jobs that ask for more a MessagePack array: window in
@@ -85,8 +85,6 @@ local function publish(from)
   for i = from, #ARGV, 5 do
     accepted = accepted + store(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
   end
-  if accepted > 0 and redis.call('LLEN', wake) == 0 then
-    redis.call('LPUSH', wake, '')
-  end
+  if accepted > 0 then wake_one() end
   return {accepted, (#ARGV - from + 1) / 5 - accepted}
 end

@@ -95,7 +95,7 @@ class RedisQueue:
             with translated(self._address):
                 stored = await _publish.run(
                     self._client,
-                    [keys.jobs, keys.delayed, keys.dedup, keys.wake, *keys.ready, keys.prefix],
+                    [keys.jobs, keys.delayed, keys.dedup, *keys.ready, keys.prefix],
                     arguments,
                 )
             accepted += stored[0]

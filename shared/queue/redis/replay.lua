@@ -1,12 +1,12 @@
 -- Makes dead letters ready again, with fresh counts. The epoch goes on rising, so that a token
 -- of the earlier life stays worthless.
 --
--- KEYS  jobs, dead, dead:records, dedup, wake, ready:0, ready:1, ready:2, prefix
+-- KEYS  jobs, dead, dead:records, dedup, ready:0, ready:1, ready:2, prefix
 -- ARGV  job keys
 -- Answer: how many there were
 -- After prelude.lua, waiting.lua and results.lua.
 
-local jobs, dead, records, dedup, wake = unpack(KEYS, 1, 5)
+local jobs, dead, records, dedup = unpack(KEYS, 1, 4)
 local replayed = 0
 
 for _, key in ipairs(ARGV) do
@@ -18,10 +18,10 @@ for _, key in ipairs(ARGV) do
     if redis.call('HSETNX', jobs, key, fresh) == 1 then
       if tonumber(epoch) < tonumber(first_epoch()) then epoch = first_epoch() end
       local member = key .. ':' .. epoch .. ':0:0'
-      local twin = tonumber(string.sub(job, 29, 32), 16)
-      if twin > 0 then redis.call('HSETNX', dedup, string.sub(job, 33, 32 + twin), member) end
+      local twin = twin_of(job)
+      if twin ~= '' then redis.call('HSETNX', dedup, twin, member) end
       forget_result(key, fresh)
-      redis.call('LPUSH', KEYS[6 + string.sub(job, 2, 2)], member)
+      redis.call('LPUSH', KEYS[5 + string.sub(job, 2, 2)], member)
     end
     redis.call('HDEL', records, key)
     redis.call('ZREM', dead, key)
@@ -29,7 +29,5 @@ for _, key in ipairs(ARGV) do
   end
 end
 
-if replayed > 0 and redis.call('LLEN', wake) == 0 then
-  redis.call('LPUSH', wake, '')
-end
+if replayed > 0 then wake_one() end
 return replayed

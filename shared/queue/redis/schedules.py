@@ -39,7 +39,7 @@ class RedisScheduleStore:
     async def fire(self, name: str, due: float, job: Job) -> bool:
         """See ScheduleStore.fire."""
         k = self._keys
-        names = [k.jobs, k.delayed, k.dedup, k.wake, *k.ready, k.schedules[1], k.prefix]
+        names = [k.jobs, k.delayed, k.dedup, *k.ready, k.schedules[1], k.prefix]
         arguments = [name, repr(due), *published_form(job, f"{name}@{due!r}")]
         with translated(self._address):
             return bool(await _fire.run(self._client, names, arguments))

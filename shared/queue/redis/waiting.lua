@@ -33,12 +33,13 @@ end
 
 -- Whether a member is worth nothing, by its key's field in the hash.
 local function is_void(member, entry)
-  return entry and tonumber(string.match(member, ':(%d+):%d+:%d+$')) < read_void(entry)
+  local _, epoch = parse(member)
+  return entry and tonumber(epoch) < read_void(entry)
 end
 
 local function withdraw(member, delayed)
   if redis.call('ZREM', delayed, member) == 0 then
-    void(string.match(member, '^(.*):%d+:%d+:%d+$'))
+    void((parse(member)))
   end
 end
 
@@ -46,7 +47,7 @@ end
 local function living(members)
   local keys, epochs, left, gone = {}, {}, {}, {}
   for i = 1, #members do
-    keys[i], epochs[i] = string.match(members[i], '^(.*):(%d+):%d+:%d+$')
+    keys[i], epochs[i] = parse(members[i])
   end
   local found = redis.call('HMGET', VOID, unpack(keys))
   for i = 1, #members do

@@ -4,7 +4,7 @@
 local function in_delayed(delayed, key, job)
   local at = tonumber(string.sub(job, 16, 28))
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, at, at)) do
-    if string.match(member, '^(.*):%d+:%d+:%d+$') == key then return member, at end
+    if (parse(member)) == key then return member, at end
   end
 end
 
@@ -14,7 +14,7 @@ local function each_lease(leases, found)
   for from = 0, redis.call('ZCARD', leases) - 1, SLICE do
     local part = redis.call('ZRANGE', leases, from, from + SLICE - 1, 'WITHSCORES')
     for i = 1, #part, 2 do
-      found(string.match(part[i], '^(.*):%d+:%d+:%d+$'), part[i], tonumber(part[i + 1]))
+      found((parse(part[i])), part[i], tonumber(part[i + 1]))
     end
   end
 end
