@@ -24,6 +24,14 @@ async def short(harness: Harness) -> Queue:
     )
 
 
+@pytest.fixture
+async def other(harness: Harness) -> Queue:
+    """A second consumer; the workers of a queue agree on their leases."""
+    return await harness.consumer(
+        settings=QueueSettings(name=harness.settings.name, lease_seconds=LEASE)
+    )
+
+
 @pytest.mark.needs("lease_per_message")
 async def test_a_lease_is_kept_while_the_loop_is_blocked(
     short: Queue, other: Queue, harness: Harness
