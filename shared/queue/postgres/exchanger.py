@@ -20,6 +20,8 @@ from shared.work_source import Exchange
 
 MOST_PER_CALL = 1000
 """Jobs that one call hands out."""
+LOOK_AT_ALL_SECONDS = 5.0
+"""How often a call looks at everything, and not only at what the last one had left."""
 
 _EXCHANGE = statement("exchange")
 
@@ -32,6 +34,14 @@ class Registration(msgspec.Struct, frozen=True):
     kind: str
 
 
+class _Left(msgspec.Struct, frozen=True):
+    """Where a call stopped to look; see the statement. By default nowhere."""
+
+    looked: Any = None
+    rank: int = 0
+    place: int = 0
+
+
 class _Call(msgspec.Struct):
     """A call that has been sent and may have to be sent again."""
 
@@ -39,6 +49,7 @@ class _Call(msgspec.Struct):
     """Tokens and wish of the caller, by which a repeated call is known."""
     number: int
     settled: Settled
+    left: _Left
     started: float
     """Before the first sending: a lease handed out by any sending lasts at least from here."""
 
@@ -65,6 +76,8 @@ class Exchanger:
         self._unreadable: list[Settlement] = []
         self._to_park: list[Delivery] = []
         self._refused: list[str] = []
+        self._left = _Left()
+        self._look_at_all_at = 0.0
 
     async def exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
         """See WorkSource.exchange."""
@@ -94,7 +107,10 @@ class Exchanger:
         self._number += 1
         columns = columns_of([*settled, *self._unreadable], self._to_park)
         self._unreadable, self._to_park = [], []
-        self._unanswered = _Call(asked, self._number, columns, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if now >= self._look_at_all_at:
+            self._left, self._look_at_all_at = _Left(), now + LOOK_AT_ALL_SECONDS
+        self._unanswered = _Call(asked, self._number, columns, self._left, now)
         return self._unanswered
 
     async def _send(self, call: _Call) -> Exchange:
@@ -109,8 +125,12 @@ class Exchanger:
             alive_seconds(self._settings),
             self._settings.max_crashes,
             *call.settled.columns,
+            call.left.looked,
+            call.left.rank,
+            call.left.place,
         )
         self._unanswered = None
+        self._left = _left_by(rows, call.asked[1])
         return self._read(rows, call)
 
     def _read(self, rows: list[Any], call: _Call) -> Exchange:
@@ -151,6 +171,14 @@ class Exchanger:
             self._to_park.append(delivery)  # a message, whose type the database does not know
             return None
         return delivery
+
+
+def _left_by(rows: Sequence[Any], want: int) -> _Left:
+    """Tell where the next call may go on: behind the last job, if there were enough."""
+    looked = rows[-1]["looked"]
+    if 0 < want == len(rows) - 1 and not rows[-2]["raw"]:
+        return _Left(looked, 1 + rows[-2]["priority"], rows[-2]["place"] + 1)
+    return _Left(looked)
 
 
 def alive_seconds(settings: QueueSettings) -> float:

@@ -13,12 +13,17 @@ from shared.queue.postgres.session import Session
 from tests.contracts.queue.harness import Harness
 
 _EXPIRE = """
-UPDATE worker_suite.queue_job SET due_at = due_at - interval '1 hour'
+UPDATE worker_suite.queue_job SET due_at = clock_timestamp()
 WHERE state = 'leased' AND queue_id = worker_suite.queue_number($1)
 """
 _RIPEN = """
-UPDATE worker_suite.queue_job SET due_at = due_at - interval '1 day'
-WHERE state = 'delayed' AND queue_id = worker_suite.queue_number($1)
+UPDATE worker_suite.queue_job AS job SET due_at = clock_timestamp() + at * interval '1 us'
+FROM (
+    SELECT key, row_number() OVER (ORDER BY due_at) - count(*) OVER () AS at
+    FROM worker_suite.queue_job
+    WHERE state = 'delayed' AND queue_id = worker_suite.queue_number($1)
+) AS ordered
+WHERE job.queue_id = worker_suite.queue_number($1) AND job.key = ordered.key
 """
 _END_WINDOWS = """
 UPDATE worker_suite.queue_window SET ends = ends - interval '1 day'

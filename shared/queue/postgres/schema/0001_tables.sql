@@ -14,7 +14,7 @@ CREATE TYPE worker_suite.queue_state AS ENUM ('ready', 'delayed', 'leased', 'par
 -- What waits and runs. Texts of jobs are bytea, since a text cannot hold a NUL.
 CREATE TABLE worker_suite.queue_job (
     place bigint NOT NULL,               -- in line, within a rank
-    epoch bigint NOT NULL DEFAULT 0,     -- of the last hand-out: the fence
+    epoch bigint NOT NULL DEFAULT 0,     -- of the hand-out that holds it: the fence; else 0
     claimed_call bigint NOT NULL DEFAULT 0,
     first_seen timestamptz NOT NULL,
     ready_at timestamptz NOT NULL,       -- since when, or from when on, it may be handed out

@@ -22,7 +22,6 @@ BEGIN
         DELETE FROM worker_suite.queue_job AS job
         USING unnest(keys, epochs) WITH ORDINALITY AS given (key, epoch, at)
         WHERE job.queue_id = q AND job.key = given.key AND job.epoch = given.epoch
-          AND job.state = 'leased'
         RETURNING given.at::int
     )
     SELECT coalesce(array_agg(at), '{}') INTO settled FROM gone;
@@ -50,7 +49,7 @@ BEGIN
         USING unnest(keys, epochs, verdicts, details)
             WITH ORDINALITY AS given (key, epoch, verdict, detail, at)
         WHERE given.verdict = 'dead' AND job.queue_id = q AND job.key = given.key
-          AND job.epoch = given.epoch AND job.state = 'leased'
+          AND job.epoch = given.epoch
         RETURNING job.*, given.detail, given.at::int
     ), buried AS (
         INSERT INTO worker_suite.queue_dead AS dead
@@ -70,6 +69,7 @@ BEGIN
                 WHEN given.verdict IN ('park', 'back') THEN 'ready'
                 ELSE 'delayed'
             END::worker_suite.queue_state,
+            epoch = 0,
             type = CASE WHEN given.verdict = 'park' THEN given.detail ELSE job.type END,
             attempts = job.attempts + (given.verdict = 'retry')::int,
             ready_at = CASE WHEN given.verdict IN ('park', 'back') THEN job.ready_at
@@ -78,7 +78,7 @@ BEGIN
         FROM unnest(keys, epochs, verdicts, seconds, details)
             WITH ORDINALITY AS given (key, epoch, verdict, seconds, detail, at)
         WHERE given.verdict <> 'dead' AND job.queue_id = q AND job.key = given.key
-          AND job.epoch = given.epoch AND job.state = 'leased'
+          AND job.epoch = given.epoch
         RETURNING given.at::int
     )
     SELECT coalesce(array_agg(at), '{}') INTO waiting FROM moved;
@@ -98,19 +98,21 @@ BEGIN
 END
 $$;
 
--- Leases that ended: somebody died holding them. They keep their places, so they come first.
-CREATE FUNCTION worker_suite.queue_reap(q int, now timestamptz, max_crashes int, most int)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Leases that ended: somebody died holding them. They keep their places, so they come first. Looks
+-- at what ended after `since`; returns how many there were.
+CREATE FUNCTION worker_suite.queue_reap(
+    q int, since timestamptz, now timestamptz, max_crashes int, most int
+) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     expired bytea[];
     twin record;
 BEGIN
     expired := ARRAY(
         SELECT key FROM worker_suite.queue_job
-        WHERE queue_id = q AND state = 'leased' AND due_at <= now
+        WHERE queue_id = q AND state = 'leased' AND due_at BETWEEN since AND now
         ORDER BY due_at LIMIT most FOR UPDATE SKIP LOCKED);
     IF cardinality(expired) = 0 THEN
-        RETURN false;
+        RETURN 0;
     END IF;
     WITH gone AS (
         DELETE FROM worker_suite.queue_job
@@ -126,7 +128,7 @@ BEGIN
         crashes = excluded.crashes, priority = excluded.priority, raw = excluded.raw,
         type = excluded.type, dedup_key = excluded.dedup_key, body = excluded.body;
     UPDATE worker_suite.queue_job SET
-        state = 'ready', crashes = crashes + 1,
+        state = 'ready', epoch = 0, crashes = crashes + 1,
         rank = CASE WHEN crashes + 1 >= 2 THEN 0 ELSE 1 + priority END
     WHERE queue_id = q AND key = ANY (expired);
     FOR twin IN
@@ -135,23 +137,26 @@ BEGIN
     LOOP
         PERFORM worker_suite.queue_cover(q, twin.key);
     END LOOP;
-    RETURN true;
+    RETURN cardinality(expired);
 END
 $$;
 
--- Delays that ended: last in line, the earliest first.
-CREATE FUNCTION worker_suite.queue_promote(q int, now timestamptz, most int)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Delays that ended: last in line, the earliest first. As `queue_reap`.
+CREATE FUNCTION worker_suite.queue_promote(q int, since timestamptz, now timestamptz, most int)
+RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    promoted int;
 BEGIN
     UPDATE worker_suite.queue_job AS job SET state = 'ready', ready_at = now, place = due.place
     FROM (
         SELECT key, nextval('worker_suite.queue_serial') AS place FROM (
             SELECT key FROM worker_suite.queue_job
-            WHERE queue_id = q AND state = 'delayed' AND due_at <= now
+            WHERE queue_id = q AND state = 'delayed' AND due_at BETWEEN since AND now
             ORDER BY due_at, place LIMIT most FOR UPDATE SKIP LOCKED
         ) AS ended
     ) AS due
     WHERE job.queue_id = q AND job.key = due.key;
-    RETURN FOUND;
+    GET DIAGNOSTICS promoted = ROW_COUNT;
+    RETURN promoted;
 END
 $$;

@@ -1,7 +1,8 @@
 -- A row of the answer to a call: one a delivery; the last one has what comes after `age` instead.
 CREATE TYPE worker_suite.queue_answer AS (
     key bytea, epoch bigint, attempts int, crashes int, raw boolean, type bytea, body bytea,
-    dedup_key bytea, priority smallint, age float8,
+    dedup_key bytea, priority smallint, place bigint, age float8,
+    looked timestamptz,  -- up to when ended leases and delays were looked for; null: there are more
     due float8,      -- seconds until something is ready; null when nothing is known to be coming
     paused bytea[],  -- as in the table `queue`
     refused int[]    -- positions of settlements whose lease was lost: the finished ones, the others
@@ -9,7 +10,7 @@ CREATE TYPE worker_suite.queue_answer AS (
 
 CREATE FUNCTION worker_suite.queue_claim(
     q int, consumer int, this_call bigint, now timestamptz, lease_end timestamptz,
-    first_rank int, last_rank int, held bytea[], most int
+    line int, head bigint, held bytea[], most int
 ) RETURNS SETOF worker_suite.queue_answer LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY
@@ -19,14 +20,15 @@ BEGIN
             claimed_by = consumer, claimed_call = this_call, covers = false
         WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM worker_suite.queue_job
-            WHERE queue_id = q AND state = 'ready' AND rank BETWEEN first_rank AND last_rank
+            WHERE queue_id = q AND state = 'ready' AND rank = line AND place >= head
               AND type <> ALL (held)
-            ORDER BY rank, place LIMIT most FOR UPDATE SKIP LOCKED))
+            ORDER BY place LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING *
     )
-    SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority,
-           extract(epoch FROM now - first_seen)::float8, NULL::float8, NULL::bytea[], NULL::int[]
-    FROM claimed ORDER BY rank, place;
+    SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority, place,
+           extract(epoch FROM now - first_seen)::float8, NULL::timestamptz, NULL::float8,
+           NULL::bytea[], NULL::int[]
+    FROM claimed ORDER BY place;
 END
 $$;
 
@@ -53,8 +55,9 @@ BEGIN
         FROM (SELECT * FROM taken ORDER BY id) AS ordered
         RETURNING *
     )
-    SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority,
-           extract(epoch FROM now - first_seen)::float8, NULL::float8, NULL::bytea[], NULL::int[]
+    SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority, place,
+           extract(epoch FROM now - first_seen)::float8, NULL::timestamptz, NULL::float8,
+           NULL::bytea[], NULL::int[]
     FROM stored ORDER BY place;
 END
 $$;
@@ -76,18 +79,41 @@ BEGIN
 END
 $$;
 
+-- Claims of one rank, first what comes after `head`. Between two vacuums the index begins with the
+-- entries of all that was handed out, and a claim that began there would walk past them each time.
+CREATE FUNCTION worker_suite.queue_claim_after(
+    q int, consumer int, this_call bigint, now timestamptz, lease_end timestamptz,
+    line int, head bigint, held bytea[], most int
+) RETURNS SETOF worker_suite.queue_answer LANGUAGE plpgsql AS $$
+DECLARE
+    count int;
+BEGIN
+    IF most <= 0 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM worker_suite.queue_claim(
+        q, consumer, this_call, now, lease_end, line, head, held, most);
+    GET DIAGNOSTICS count = ROW_COUNT;
+    IF head > 0 AND count < most THEN
+        RETURN QUERY SELECT * FROM worker_suite.queue_claim(
+            q, consumer, this_call, now, lease_end, line, 0, held, most - count);
+    END IF;
+END
+$$;
+
 -- Claims up to `want`. A suspect runs alone among its like in a consumer; the inbox and the normal
 -- jobs share what is left, so that neither starves the other.
 CREATE FUNCTION worker_suite.queue_claim_all(
     queue worker_suite.queue, consumer int, this_call bigint, now timestamptz,
-    lease_end timestamptz, want int
+    lease_end timestamptz, head_rank int, head bigint, want int
 ) RETURNS SETOF worker_suite.queue_answer LANGUAGE plpgsql AS $$
 DECLARE
     q constant int := queue.id;
     held constant bytea[] := queue.paused;
+    has_inbox constant boolean := EXISTS (
+        SELECT FROM worker_suite.queue_inbox AS inbox WHERE inbox.queue = queue.name);
     left_over int := want;
     count int;
-    share int;
 BEGIN
     IF cardinality(held) > 0 THEN
         PERFORM worker_suite.queue_park(q, held);
@@ -103,42 +129,42 @@ BEGIN
         GET DIAGNOSTICS count = ROW_COUNT;
         left_over := left_over - count;
     END IF;
-    IF NOT EXISTS (SELECT FROM worker_suite.queue_inbox AS inbox WHERE inbox.queue = queue.name)
-    THEN
-        RETURN QUERY SELECT * FROM worker_suite.queue_claim(
-            q, consumer, this_call, now, lease_end, 1, 3, held, left_over);
-        RETURN;
-    END IF;
-    RETURN QUERY SELECT * FROM worker_suite.queue_claim(
-        q, consumer, this_call, now, lease_end, 1, 1, held, left_over);
-    GET DIAGNOSTICS count = ROW_COUNT;
-    left_over := left_over - count;
-    share := (left_over + this_call % 2) / 2;
-    RETURN QUERY SELECT * FROM worker_suite.queue_claim_inbox(
-        queue, consumer, this_call, now, lease_end, share);
-    GET DIAGNOSTICS count = ROW_COUNT;
-    left_over := left_over - count;
-    RETURN QUERY SELECT * FROM worker_suite.queue_claim(
-        q, consumer, this_call, now, lease_end, 2, 2, held, left_over);
-    GET DIAGNOSTICS count = ROW_COUNT;
-    left_over := left_over - count;
-    RETURN QUERY SELECT * FROM worker_suite.queue_claim_inbox(
-        queue, consumer, this_call, now, lease_end, left_over);
-    GET DIAGNOSTICS count = ROW_COUNT;
-    left_over := left_over - count;
-    RETURN QUERY SELECT * FROM worker_suite.queue_claim(
-        q, consumer, this_call, now, lease_end, 3, 3, held, left_over);
+    FOR line IN 1..3 LOOP
+        IF line = 2 AND has_inbox THEN  -- its share
+            RETURN QUERY SELECT * FROM worker_suite.queue_claim_inbox(
+                queue, consumer, this_call, now, lease_end,
+                ((left_over + this_call % 2) / 2)::int);
+            GET DIAGNOSTICS count = ROW_COUNT;
+            left_over := left_over - count;
+        END IF;
+        RETURN QUERY SELECT * FROM worker_suite.queue_claim_after(
+            q, consumer, this_call, now, lease_end, line,
+            CASE WHEN line = head_rank THEN head ELSE 0 END, held, left_over);
+        GET DIAGNOSTICS count = ROW_COUNT;
+        left_over := left_over - count;
+        IF line = 2 AND has_inbox THEN  -- what is left
+            RETURN QUERY SELECT * FROM worker_suite.queue_claim_inbox(
+                queue, consumer, this_call, now, lease_end, left_over);
+            GET DIAGNOSTICS count = ROW_COUNT;
+            left_over := left_over - count;
+        END IF;
+    END LOOP;
 END
 $$;
 
 -- Seconds until something is ready; null when nothing is known to be coming.
-CREATE FUNCTION worker_suite.queue_due(queue worker_suite.queue) RETURNS float8
-LANGUAGE plpgsql AS $$
+CREATE FUNCTION worker_suite.queue_due(
+    queue worker_suite.queue, since timestamptz, head_rank int, head bigint
+) RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE
     soonest timestamptz;
 BEGIN
     IF '' <> ALL (queue.paused) AND (
-        EXISTS (SELECT FROM worker_suite.queue_job
+        head_rank > 0 AND EXISTS (
+            SELECT FROM worker_suite.queue_job
+            WHERE queue_id = queue.id AND state = 'ready' AND rank = head_rank AND place >= head
+              AND type <> ALL (queue.paused))
+        OR EXISTS (SELECT FROM worker_suite.queue_job
                 WHERE queue_id = queue.id AND state = 'ready' AND rank BETWEEN 1 AND 3
                   AND type <> ALL (queue.paused))
         OR EXISTS (SELECT FROM worker_suite.queue_inbox AS inbox WHERE inbox.queue = queue.name)
@@ -147,9 +173,11 @@ BEGIN
     END IF;
     soonest := least(
         (SELECT due_at FROM worker_suite.queue_job
-         WHERE queue_id = queue.id AND state = 'leased' ORDER BY due_at LIMIT 1),
+         WHERE queue_id = queue.id AND state = 'leased' AND due_at >= since
+         ORDER BY due_at LIMIT 1),
         (SELECT due_at FROM worker_suite.queue_job
-         WHERE queue_id = queue.id AND state = 'delayed' ORDER BY due_at LIMIT 1));
+         WHERE queue_id = queue.id AND state = 'delayed' AND due_at >= since
+         ORDER BY due_at LIMIT 1));
     IF soonest IS NULL THEN
         RETURN NULL;
     END IF;
@@ -160,10 +188,13 @@ $$;
 -- Settles deliveries, brings back what is due, and claims new work: one call a batch, in one
 -- transaction. A call with the number of the last one gets the same answer, less what was lost
 -- since. The settings keep the planner to the indexes, whatever it believes of the table's size.
+-- `looked`, `head_rank` and `head` spare a walk past the index entries of what has gone: where the
+-- last call looked up to, and behind which place of a rank it ended. Null and 0 look at everything.
 CREATE FUNCTION worker_suite.queue_exchange(
     q int, consumer int, worker_kind text, this_call bigint, want int, lease_seconds float8,
     alive_seconds float8, max_crashes int, done_keys bytea[], done_epochs bigint[],
-    keys bytea[], epochs bigint[], verdicts text[], seconds float8[], details bytea[]
+    keys bytea[], epochs bigint[], verdicts text[], seconds float8[], details bytea[],
+    looked timestamptz, head_rank int, head bigint
 ) RETURNS SETOF worker_suite.queue_answer LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -171,6 +202,10 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     bound constant int := 1000;  -- of what one call brings back
+    -- A delay may have ended before the transaction that set it was committed.
+    since constant timestamptz := coalesce(looked - interval '10 s', '-infinity');
+    reaped int;
+    promoted int;
     now timestamptz;
     alive timestamptz;
     me worker_suite.queue_consumer;
@@ -196,9 +231,9 @@ BEGIN
         RAISE EXCEPTION 'STALE call % came after call %', this_call, me.call;
     ELSIF this_call = me.call THEN
         RETURN QUERY
-        SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority,
-               extract(epoch FROM now - first_seen)::float8, NULL::float8, NULL::bytea[],
-               NULL::int[]
+        SELECT key, epoch, attempts, crashes, raw, type, body, dedup_key, priority, place,
+               extract(epoch FROM now - first_seen)::float8, NULL::timestamptz, NULL::float8,
+               NULL::bytea[], NULL::int[]
         FROM worker_suite.queue_job
         WHERE queue_id = q AND state = 'leased' AND claimed_by = consumer
           AND claimed_call = this_call
@@ -215,12 +250,17 @@ BEGIN
                     q, now, queue.paused, keys, epochs, verdicts, seconds, details)) AS at);
             back := true;
         END IF;
-        back := worker_suite.queue_reap(q, now, max_crashes, bound) OR back;
-        back := worker_suite.queue_promote(q, clock_timestamp(), bound) OR back;
+        reaped := worker_suite.queue_reap(q, since, now, max_crashes, bound);
+        promoted := worker_suite.queue_promote(q, since, clock_timestamp(), bound);
+        looked := CASE WHEN greatest(reaped, promoted) < bound THEN now END;
+        IF back OR reaped > 0 OR promoted > 0 THEN  -- what came back may have an earlier place
+            back := true;
+            head_rank := 0;
+        END IF;
         IF want > 0 AND '' <> ALL (queue.paused) THEN
             RETURN QUERY SELECT * FROM worker_suite.queue_claim_all(
                 queue, consumer, this_call, now,
-                clock_timestamp() + make_interval(secs => lease_seconds), want);
+                clock_timestamp() + make_interval(secs => lease_seconds), head_rank, head, want);
             GET DIAGNOSTICS claimed = ROW_COUNT;
         END IF;
         -- A call that did nothing writes nothing: repeated, it does no harm.
@@ -231,13 +271,13 @@ BEGIN
             SET call = this_call, refused = me.refused, alive_until = alive WHERE id = consumer;
         END IF;
     END IF;
-    due := worker_suite.queue_due(queue);
+    due := worker_suite.queue_due(queue, since, head_rank, head);
     IF back AND (due = 0 OR EXISTS (
         SELECT FROM worker_suite.queue_job WHERE queue_id = q AND state = 'ready' AND rank = 0))
     THEN
         PERFORM pg_notify(worker_suite.queue_channel(queue.name), '');
     END IF;
-    RETURN NEXT ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                    due, queue.paused, me.refused)::worker_suite.queue_answer;
+    RETURN NEXT ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                    looked, due, queue.paused, me.refused)::worker_suite.queue_answer;
 END
 $$;

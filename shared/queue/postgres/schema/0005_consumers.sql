@@ -39,7 +39,7 @@ BEGIN
     WHERE ctid = ANY (ARRAY(
         SELECT job.ctid FROM unnest(keys, epochs) AS given (key, epoch)
         JOIN worker_suite.queue_job AS job ON job.queue_id = q AND job.key = given.key
-        WHERE job.epoch = given.epoch AND job.state = 'leased'
+        WHERE job.epoch = given.epoch
         FOR UPDATE OF job SKIP LOCKED));
     UPDATE worker_suite.queue_consumer
     SET alive_until = clock_timestamp() + make_interval(secs => alive_seconds) WHERE id = consumer;
@@ -47,7 +47,6 @@ BEGIN
         SELECT at::int FROM unnest(keys, epochs) WITH ORDINALITY AS given (key, epoch, at)
         WHERE NOT EXISTS (
             SELECT FROM worker_suite.queue_job AS job
-            WHERE job.queue_id = q AND job.key = given.key AND job.epoch = given.epoch
-              AND job.state = 'leased'));
+            WHERE job.queue_id = q AND job.key = given.key AND job.epoch = given.epoch));
 END
 $$;
