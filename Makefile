@@ -15,7 +15,7 @@ JOBS ?= 2
 .PHONY: help setup demo test test-all acceptance nightly lint format bench bench-queue bench-scale ledger power-cut lock clean
 
 help: ## list what you can do here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/runtime.stamp ## make .venv with everything the workers need
 
@@ -46,6 +46,9 @@ format: .venv/dev.stamp ## format the code
 
 bench: .venv/dev.stamp ## measure jobs, pages and documents a second
 	$(PYTHON) -m benchmarks $(ARGS)
+
+bench-brokers: .venv/dev.stamp ## measure each broker beside its own client; ARGS="--quick --broker nats"
+	$(PYTHON) -m benchmarks.brokers $(ARGS)
 
 bench-queue: .venv/dev.stamp ## measure the job queue beside a Go worker and other queues (needs go and node)
 	$(PYTHON) -m benchmarks.queue $(ARGS)

