@@ -20,23 +20,28 @@ from shared.queue.postgres.session import open_queue_tables
 from shared.verdicts import Done
 from tests.contracts.queue.harness import claim, job, keys, settle
 
-SETTINGS = QueueSettings(name="mail:jobs")
 FAR = 1 << 60
 
 
 @pytest.fixture
-async def queue(database_url: str) -> AsyncIterator[PostgresQueue]:
-    """A consumer on a database of its own."""
-    queue = PostgresQueue(SETTINGS, database_url)
+def settings(request: pytest.FixtureRequest) -> QueueSettings:
+    """A queue of the test's own."""
+    return QueueSettings(name=request.node.name)
+
+
+@pytest.fixture
+async def queue(queue_database_url: str, settings: QueueSettings) -> AsyncIterator[PostgresQueue]:
+    """A consumer."""
+    queue = PostgresQueue(settings, queue_database_url)
     await queue.open("tester", ["job"])
     yield queue
     await queue.close()
 
 
 @pytest.fixture
-async def application(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def application(queue_database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The user's own connection, with nothing of ours."""
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(queue_database_url)
     yield connection
     await connection.close()
 
@@ -50,7 +55,7 @@ async def blocked(connection: asyncpg.Connection, count: int) -> None:
 
 
 async def test_a_queue_works_on_the_oldest_version_that_is_supported(database15_url: str) -> None:
-    queue = PostgresQueue(SETTINGS, database15_url)
+    queue = PostgresQueue(QueueSettings(name="mail:jobs"), database15_url)
     await queue.open("tester", ["job"])
     await queue.publish([job("a"), job("b", dedup="doc-1")])
     first, second = await claim(queue)
@@ -61,16 +66,16 @@ async def test_a_queue_works_on_the_oldest_version_that_is_supported(database15_
 
 
 async def test_a_job_is_there_exactly_when_the_callers_transaction_is(
-    queue: PostgresQueue, application: asyncpg.Connection
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
     undone = application.transaction()
     await undone.start()
-    assert await publish_in(application, SETTINGS.name, [job("undone")]) == Published(1)
+    assert await publish_in(application, settings.name, [job("undone")]) == Published(1)
     await undone.rollback()
     async with application.transaction():
-        await application.execute("CREATE TABLE orders (id int)")
+        await application.execute("CREATE TEMPORARY TABLE orders (id int)")
         published = await publish_in(
-            application, SETTINGS.name, [job("a"), job("a"), Job(type="b")]
+            application, settings.name, [job("a"), job("a"), Job(type="b")]
         )
         assert published == Published(2, 1)
         assert not await claim(queue), "before the commit there is nothing"
@@ -79,11 +84,14 @@ async def test_a_job_is_there_exactly_when_the_callers_transaction_is(
 
 
 async def test_the_commit_wakes_a_worker(
-    queue: PostgresQueue, application: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    queue: PostgresQueue,
+    application: asyncpg.Connection,
+    settings: QueueSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shared.queue.postgres.queue.IDLE_LOOK_SECONDS", 60.0)
     async with application.transaction():
-        await publish_in(application, SETTINGS.name, [job("a")])
+        await publish_in(application, settings.name, [job("a")])
         waiting = asyncio.create_task(queue.wait(60.0))
         await asyncio.wait([waiting], timeout=0.1)
         assert not waiting.done()
@@ -92,48 +100,50 @@ async def test_the_commit_wakes_a_worker(
     assert keys(await claim(queue)) == ["a"]
 
 
-async def test_tables_can_be_made_before_there_is_a_queue(
-    database_url: str, application: asyncpg.Connection
-) -> None:
+async def test_tables_can_be_made_before_there_is_a_queue(database_url: str) -> None:
     database = PostgresDatabase(database_url)
     await database.open()
     await open_queue_tables(database)
+    async with database.transaction() as tx:
+        assert await publish_in(tx.connection, "mail:jobs", [job("a")]) == Published(1)
     await database.close()
-    assert await publish_in(application, SETTINGS.name, [job("a")]) == Published(1)
 
 
 async def test_the_inbox_takes_texts_and_bytes_and_nothing_else(
-    queue: PostgresQueue, application: asyncpg.Connection
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
     insert = "INSERT INTO worker_suite.queue_inbox (queue, message, raw) VALUES ($1, $2, $3)"
     text = '{"type": "job", "payload": {"path": "C:\\\\new", "name": "Größe"}}'
-    await application.execute(insert, SETTINGS.name, text, None)
-    await application.execute(insert, SETTINGS.name, None, b'{"type": "job"}')
+    await application.execute(insert, settings.name, text, None)
+    await application.execute(insert, settings.name, None, b'{"type": "job"}')
     for both in (("{}", b"{}"), (None, None)):
         with pytest.raises(asyncpg.CheckViolationError):
-            await application.execute(insert, SETTINGS.name, *both)
+            await application.execute(insert, settings.name, *both)
     first, second = await claim(queue)
     assert first.job.payload == '{"path": "C:\\\\new", "name": "Größe"}'.encode()
     assert second.job.payload == b"{}"
 
 
 async def test_a_publish_that_is_chosen_out_of_a_deadlock_is_repeated(
-    queue: PostgresQueue, application: asyncpg.Connection, database_url: str
+    queue: PostgresQueue,
+    application: asyncpg.Connection,
+    settings: QueueSettings,
+    queue_database_url: str,
 ) -> None:
-    watcher = await asyncpg.connect(database_url)
+    watcher = await asyncpg.connect(queue_database_url)
     async with application.transaction():
         await application.execute("SET LOCAL deadlock_timeout = '1min'")  # so not this one
-        await publish_in(application, SETTINGS.name, [job("b")])
+        await publish_in(application, settings.name, [job("b")])
         publishing = asyncio.create_task(queue.publish([job("a"), job("b"), job("c")]))
         await blocked(watcher, 1)
-        await publish_in(application, SETTINGS.name, [job("a")])
+        await publish_in(application, settings.name, [job("a")])
     assert await publishing == Published(1, 2)
     assert sorted(keys(await claim(queue))) == ["a", "b", "c"]
     await watcher.close()
 
 
 async def test_a_worker_that_is_no_longer_told_anything_looks_for_itself(
-    queue: PostgresQueue, application: asyncpg.Connection
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
     await queue.wait(0.01)
     assert queue._listener is not None
@@ -141,7 +151,7 @@ async def test_a_worker_that_is_no_longer_told_anything_looks_for_itself(
     queue._listener._database = PostgresDatabase("postgresql://127.0.0.1:1/nowhere")
     await application.execute(
         "INSERT INTO worker_suite.queue_inbox (queue, message) VALUES ($1, $2)",
-        SETTINGS.name,
+        settings.name,
         '{"type": "job"}',
     )
     async with asyncio.timeout(10):
@@ -163,20 +173,24 @@ async def test_a_claim_that_finds_too_little_behind_the_last_place_begins_anew(
 
 
 async def test_a_delay_that_ended_before_it_was_committed_is_found_by_the_look_at_everything(
-    queue: PostgresQueue, application: asyncpg.Connection
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
     exchanger = queue._exchanger
     assert exchanger is not None
     await queue.publish([job("late", delay=60.0)])
     await claim(queue)
-    await application.execute("UPDATE worker_suite.queue_job SET due_at = now() - interval '1 h'")
+    await application.execute(
+        "UPDATE worker_suite.queue_job SET due_at = now() - interval '1 h'"
+        " WHERE queue_id = worker_suite.queue_number($1)",
+        settings.name,
+    )
     assert not await claim(queue), "the last look was later than that"
     exchanger._look_at_all_at = 0.0
     assert keys(await claim(queue)) == ["late"]
 
 
 async def test_an_idle_worker_writes_nothing(
-    queue: PostgresQueue, application: asyncpg.Connection
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
     await claim(queue)
     newest = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
@@ -186,20 +200,22 @@ async def test_an_idle_worker_writes_nothing(
     assert await application.fetchval(newest) == before, "no call took a transaction's number"
 
 
-async def test_what_the_queue_cannot_do_is_refused_with_the_reason(database_url: str) -> None:
+async def test_what_the_queue_cannot_do_is_refused_with_the_reason(
+    queue_database_url: str,
+) -> None:
     limited = QueueSettings(name="q", lane_limits={"*": LaneLimits(max_running=1)})
-    queue = create_queue(limited, database_url)
+    queue = create_queue(limited, queue_database_url)
     with pytest.raises(ConfigError, match=r"no lanes: SKIP LOCKED"):
         await queue.open("tester", ["job"])
     with pytest.raises(ConfigError, match="no results"):
         await queue.publish([job(keep=60.0)])
     await queue.close()
     with pytest.raises(ConfigError, match="NUL"):
-        create_queue(QueueSettings(name="a\x00b"), database_url)
+        create_queue(QueueSettings(name="a\x00b"), queue_database_url)
 
 
 async def test_a_missing_server_is_named_without_the_password() -> None:
-    queue = create_queue(SETTINGS, "postgres://me:canary-hunter2@127.0.0.1:1/jobs")
+    queue = create_queue(QueueSettings(name="q"), "postgres://me:canary-hunter2@127.0.0.1:1/jobs")
     with pytest.raises(DependencyError, match=r"127\.0\.0\.1:1/jobs") as refused:
         await queue.open("tester", ["job"])
     assert "canary" not in str(refused.value)
