@@ -145,18 +145,22 @@ async def test_a_publish_that_is_chosen_out_of_a_deadlock_is_repeated(
 async def test_a_worker_that_is_no_longer_told_anything_looks_for_itself(
     queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
 ) -> None:
-    await queue.wait(0.01)
+    assert not await claim(queue)
     assert queue._listener is not None
     await queue._listener.close()
     queue._listener._database = PostgresDatabase("postgresql://127.0.0.1:1/nowhere")
+    await queue.wait(60.0)  # the end of the connection is a hint, too
+    waiting = asyncio.create_task(queue.wait(60.0))
+    await asyncio.wait([waiting], timeout=0.1)
+    assert not waiting.done()
     await application.execute(
         "INSERT INTO worker_suite.queue_inbox (queue, message) VALUES ($1, $2)",
         settings.name,
         '{"type": "job"}',
     )
     async with asyncio.timeout(10):
-        while not await claim(queue):
-            await queue.wait(60.0)
+        await waiting
+    assert await claim(queue)
 
 
 async def test_a_claim_that_finds_too_little_behind_the_last_place_begins_anew(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from shared.errors import ConnectionLostError, PermanentError
@@ -20,6 +21,7 @@ from tests.contracts.queue.harness import claim, claim_one, job, keys, settle
 from tests.faults.proxy import Proxy
 from tests.integration.queue_kill_worker import BATCH
 from tests.integration.queue_kill_worker import SETTINGS as KILL_SETTINGS
+from tests.integration.test_queue_postgres import blocked
 from tests.services.servers import Postgres
 
 SETTINGS = QueueSettings(name="cut:jobs")
@@ -153,6 +155,29 @@ async def test_a_call_that_arrives_after_a_later_one_is_without_effect(
     with pytest.raises(PermanentError, match="STALE"):
         await exchanger._send(ghost)
     assert (await other.depth()).ready == 1
+
+
+async def test_a_call_that_still_runs_as_it_is_repeated_is_carried_out_once(
+    queue: PostgresQueue, other: PostgresQueue, proxy: CuttingProxy, queue_database_url: str
+) -> None:
+    await other.publish([job("blocked"), job("next")])
+    settled = [Settlement(await claim_one(queue), Done())]
+    holder, watcher = [await asyncpg.connect(queue_database_url) for _ in range(2)]
+    lock = "SELECT FROM worker_suite.queue_job WHERE key = $1 FOR UPDATE"
+    async with holder.transaction():
+        await holder.execute(lock, b"blocked")
+        first = asyncio.create_task(queue.exchange(settled, 1))
+        await blocked(watcher, 1)
+        await proxy.cut()
+        with pytest.raises(ConnectionLostError):
+            await first
+        repeated = asyncio.create_task(exchange(queue, settled, 1))
+        await blocked(watcher, 2)
+    answer = await repeated
+    assert not answer.refused
+    assert keys(answer.deliveries) == ["next"]
+    await holder.close()
+    await watcher.close()
 
 
 async def test_a_repeated_publish_stores_nothing_twice(
