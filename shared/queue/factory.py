@@ -149,6 +149,10 @@ def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
         from shared.queue.redis.schedules import RedisScheduleStore
 
         return RedisScheduleStore(settings, url)
+    if adapter == "postgres":
+        from shared.queue.postgres.schedules import PostgresScheduleStore
+
+        return PostgresScheduleStore(settings, url)
     if adapter == "memory":
         from shared.queue.memory import shared_broker
         from shared.queue.memory_schedules import MemoryScheduleStore

@@ -124,6 +124,23 @@ async def test_the_inbox_takes_texts_and_bytes_and_nothing_else(
     assert second.job.payload == b"{}"
 
 
+async def test_a_role_that_only_pushes_needs_no_other_right(
+    queue: PostgresQueue, application: asyncpg.Connection, settings: QueueSettings
+) -> None:
+    async with application.transaction():
+        await application.execute(
+            "CREATE ROLE pusher; GRANT USAGE ON SCHEMA worker_suite TO pusher;"
+            "GRANT INSERT ON worker_suite.queue_inbox TO pusher; SET LOCAL ROLE pusher"
+        )
+        await application.execute(
+            "INSERT INTO worker_suite.queue_inbox (queue, message) VALUES ($1, $2)",
+            settings.name,
+            '{"type": "job"}',
+        )
+        await application.execute("RESET ROLE; DROP OWNED BY pusher; DROP ROLE pusher")
+    assert len(await claim(queue)) == 1
+
+
 async def test_a_publish_that_is_chosen_out_of_a_deadlock_is_repeated(
     queue: PostgresQueue,
     application: asyncpg.Connection,

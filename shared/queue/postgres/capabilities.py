@@ -10,8 +10,6 @@ _WHY = {
     "count them",
     "results": "this adapter deletes a job with its settlement and keeps no result: a processor "
     "can write to the same database itself",
-    "schedules": "Postgres has no timer of its own (PostgreSQL docs, contents: pg_cron is an "
-    "extension), and this adapter keeps no firings",
 }
 
 CAPABILITIES = Capabilities(
@@ -31,7 +29,7 @@ CAPABILITIES = Capabilities(
     pause_type=True,
     listing=True,
     results=False,
-    schedules=False,
+    schedules=True,
     oldest_ready_age=True,
     why=_WHY,
 )

@@ -1,0 +1,1 @@
+SELECT worker_suite.queue_fire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
