@@ -17,6 +17,7 @@ from shared.errors import DependencyError
 LOOPBACK = "127.0.0.1"
 _LOG_TAIL_BYTES = 2_000
 _POLL_SECONDS = 0.01
+_KILLED_SECONDS = 5.0
 
 
 def free_port() -> int:
@@ -92,10 +93,16 @@ class ServerProcess:
         """End the program and all its children at once, as a crash does (SIGKILL)."""
         if self._process is None or self.pid is None:
             return
-        for pid in [self._process.pid, *_descendants(self._process.pid)]:
+        os.kill(self._process.pid, signal.SIGSTOP)  # so that it has no further child meanwhile
+        children = _descendants(self._process.pid)
+        for pid in [self._process.pid, *children]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        # What a child still holds (memory, a port) would be in the way of the next start.
+        deadline = time.monotonic() + _KILLED_SECONDS
+        while any(map(_runs, children)) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def _wait_until(self, ready: Callable[[], bool], deadline: float) -> None:
         assert self._process is not None
@@ -122,6 +129,14 @@ def as_child(privileges: Sequence[str], signal_: signal.Signals = signal.SIGTERM
     if setpriv is None:
         raise DependencyError("the program setpriv is missing; it is in the package util-linux")
     return [setpriv, *privileges, f"--pdeathsig={signal_.name.removeprefix('SIG')}"]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _descendants(pid: int) -> list[int]:
