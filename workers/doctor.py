@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 from rich.console import Console
@@ -58,6 +59,7 @@ def _checks(settings: SuiteSettings) -> list[Check]:
     return [
         lambda: machine.check(settings.directory()),
         lambda: _redis(settings.redis()),
+        *([lambda: _broker(settings.queue_url)] if settings.queue_url else ()),
         lambda: _postgres(settings.database_url),
         lambda: _index(settings.elasticsearch_url),
     ]
@@ -70,6 +72,17 @@ async def _redis(url: str) -> Checkup:
     from workers.checks import redis_server
 
     return await redis_server.check(url)
+
+
+async def _broker(url: str) -> Checkup:
+    scheme = urlsplit(url).scheme
+    if scheme.startswith(("redis", "unix")):
+        return await _redis(url)
+    if scheme.startswith("postgres"):
+        return await _postgres(url)
+    from workers.checks import broker
+
+    return await broker.check(url)
 
 
 async def _postgres(url: str) -> Checkup:

@@ -17,6 +17,9 @@ class SuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         str, setting("Directory of the embedded servers, the embedded index and the logs.")
     ] = "var"
+    queue_url: Annotated[
+        str, setting("Broker of the job queues; empty is the Redis of REDIS_URL.", secret=True)
+    ] = ""
     redis_url: Annotated[
         str, setting("redis:// URL; empty starts the embedded Valkey.", secret=True)
     ] = ""

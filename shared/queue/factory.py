@@ -9,6 +9,7 @@ from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings, require
 from shared.queue.schedules import ScheduleStore
+from shared.queue.server_report import ServerReport
 
 _ADAPTERS = {
     **dict.fromkeys(("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"), "redis"),
@@ -179,6 +180,23 @@ async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
         raise DependencyError(str(error)) from error
     finally:
         await client.aclose()
+
+
+async def look_at_broker(url: str) -> ServerReport:
+    """Return what a NATS, Kafka or RabbitMQ server tells of itself; changes nothing in it.
+
+    Raises DependencyError when no queue can be opened on it, ConfigError for another scheme.
+    """
+    match _adapter(url):
+        case "nats_jetstream":
+            from shared.queue.nats_jetstream.server import look
+        case "kafka":
+            from shared.queue.kafka.server import look
+        case "rabbitmq":
+            from shared.queue.rabbitmq.server import look
+        case adapter:
+            raise ConfigError(f"{adapter} is looked at by a check of its own")
+    return await look(url)
 
 
 def _lacking(settings: QueueSettings, url: str, capability: str) -> ConfigError:

@@ -147,3 +147,39 @@ def test_a_data_directory_below_a_file_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == 3
     assert "cannot be written" in result.output
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "version", "unseen"),
+    [
+        ("nats", "NATS", "2.", "sync_interval: always"),
+        ("rabbitmq", "RabbitMQ", "3.", ""),
+        ("kafka", "Kafka", "", "log.flush.interval.messages"),
+    ],
+)
+def test_the_broker_of_the_queues_is_looked_at(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    name: str,
+    version: str,
+    unseen: str,
+) -> None:
+    monkeypatch.setenv("QUEUE_URL", request.getfixturevalue(f"{server}_url"))
+    checks = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]
+    (found,) = [each for each in checks if each["name"] == name]
+    assert found["level"] == "ok", found
+    assert found["version"].startswith(version)
+    assert unseen in " ".join(each["what"] for each in found["findings"])
+
+
+@pytest.mark.parametrize("scheme", ["nats", "tls", "amqp", "amqps", "kafka"])
+def test_a_broker_that_is_not_there_is_an_error_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    login = "" if scheme == "kafka" else "user:canary-77@"
+    monkeypatch.setenv("QUEUE_URL", f"{scheme}://{login}127.0.0.1:{free_port()}")
+    said = CliRunner().invoke(main, ["doctor", "--json"])
+    assert said.exit_code == 3
+    assert "Start it, or set QUEUE_URL" in said.output
+    assert "canary-77" not in said.output

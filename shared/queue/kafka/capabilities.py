@@ -6,7 +6,10 @@ from shared.queue.port import Capabilities
 
 _DESIGN = "kafka.apache.org/documentation/#design"
 _NO_LOOKUP = f"a partition is a log that is read by offset, not by key ({_DESIGN}, 4.1 Motivation)"
-_NO_TAKING_OUT = "a record cannot be taken out of the middle of a log, only read past"
+_NO_TAKING_OUT = (
+    "a record cannot be taken out of the middle of a log, only read past "
+    "(kafka.apache.org/documentation/#intro_concepts_and_terms)"
+)
 
 CAPABILITIES = Capabilities(
     idempotent_publish=False,
@@ -40,11 +43,14 @@ CAPABILITIES = Capabilities(
         "(kafka.apache.org/documentation/#consumerconfigs_session.timeout.ms); the client sends "
         "them on the event loop, so a loop that is blocked for the whole lease loses all of them",
         "cancel": _NO_TAKING_OUT,
-        "pause": "pausing is the affair of each consumer, and the brokers keep no such state",
+        "pause": "pausing is the affair of each consumer, and the brokers keep no such state "
+        "(javadoc of KafkaConsumer, Consumption Flow Control)",
         "pause_type": _NO_TAKING_OUT,
         "listing": f"what waits can only be read in whole; {_NO_LOOKUP}",
         "results": _NO_LOOKUP,
-        "schedules": "brokers fire nothing by time, and a conditional write does not exist",
-        "oldest_ready_age": "the brokers tell offsets, not times, of what a group has not read",
+        "schedules": "brokers fire nothing by time, and a conditional write does not exist "
+        f"({_DESIGN}, 4.4 The Producer)",
+        "oldest_ready_age": "the brokers tell offsets, not times, of what a group has not read "
+        "(kafka.apache.org/documentation/#basic_ops_consumer_lag)",
     },
 )

@@ -29,7 +29,7 @@ _WHY = {
     "cancel": _NO_INDEX,
     "listing": _NO_INDEX,
     "pause_type": "a pause holds a consumer, and consumers differ by subject, which is not the job "
-    "type here (NATS docs, JetStream, consumers, pause)",
+    "type here (docs.nats.io/reference/jetstream/api/consumer/pause)",
     "results": "an ack carries nothing back to who published; results would need a bucket of their "
     "own, which this adapter does not keep (NATS docs, JetStream, key/value store)",
     "schedules": "the server's own schedules end with the message of their subject and tell nobody "

@@ -32,9 +32,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 async def prepare(session: Session, names: Names, lease_seconds: float) -> Origin:
     """Make what is missing. Raises DependencyError for what is there and cannot be used."""
-    if session.server_version < OLDEST_SERVER:
-        found, oldest = (".".join(map(str, v)) for v in (session.server_version, OLDEST_SERVER))
-        raise DependencyError(f"this NATS server is version {found}; {oldest} or later is needed")
+    refuse_old(session)
     queue = await _stream(session, names.stream, _jobs(names))
     await _stream(session, names.dead_stream, _dead_letters(names))
     await _stream(session, names.workers_stream, _workers(names))
@@ -42,6 +40,13 @@ async def prepare(session: Session, names: Names, lease_seconds: float) -> Origi
         await _consumer(session, names, consumer, lease_seconds)
     ahead = parse_time(queue["ts"]) - time.time()
     return Origin(str(queue["created"]), ahead)
+
+
+def refuse_old(session: Session) -> None:
+    """Raise DependencyError when the server is too old."""
+    if session.server_version < OLDEST_SERVER:
+        found, oldest = (".".join(map(str, v)) for v in (session.server_version, OLDEST_SERVER))
+        raise DependencyError(f"this NATS server is version {found}; {oldest} or later is needed")
 
 
 async def set_lease(session: Session, names: Names, seconds: float) -> None:

@@ -32,7 +32,8 @@ CAPABILITIES = Capabilities(
     why={
         "idempotent_publish": (
             "a publish whose confirm is lost is stored again when it is repeated "
-            "(rabbitmq.com/docs/reliability#retransmission); streams alone deduplicate"
+            "(rabbitmq.com/docs/reliability, Acknowledgements and Confirms); "
+            "streams alone deduplicate"
         ),
         "crash_count": (
             "a lost connection returns, and counts, also what was sent ahead and never started "
@@ -51,8 +52,10 @@ CAPABILITIES = Capabilities(
             "that is blocked for longer than the lease loses all its jobs"
         ),
         "cancel": _LISTING,
-        "pause": "the broker has no paused queue; only each consumer can stop",
-        "pause_type": "one queue holds all types, and a consumer takes them as they come",
+        "pause": "the broker has no paused queue; only each consumer can stop "
+        "(rabbitmq.com/docs/consumers)",
+        "pause_type": "one queue holds all types, and a consumer takes them as they come "
+        "(rabbitmq.com/docs/queues#message-ordering)",
         "listing": _LISTING,
         "results": _NO_STORE,
         "schedules": _NO_STORE,
