@@ -12,9 +12,15 @@ from indexer.settings import IndexerSettings
 from shared.config import load
 from shared.postgres.database import PostgresDatabase
 from shared.queue.administration import QueueAdmin
-from shared.queue.factory import create_queue, create_queue_admin, create_schedule_store
+from shared.queue.factory import (
+    create_queue,
+    create_queue_admin,
+    create_schedule_store,
+    look_at_broker,
+)
 from shared.queue.port import Queue, QueueSettings
 from shared.queue.schedules import ScheduleStore
+from shared.queue.server_report import ServerReport
 from shared.settings import WorkerSettings
 from workers.progress import Observer
 
@@ -66,6 +72,11 @@ async def open_schedules(name: str) -> AsyncIterator[ScheduleStore]:
         yield store
     finally:
         await store.close()
+
+
+async def broker_report(url: str) -> ServerReport:
+    """See look_at_broker."""
+    return await look_at_broker(url)
 
 
 def _broker() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from shared.errors import WorkerSuiteError
-from shared.queue.factory import look_at_broker
+from workers.bootstrap import broker_report
 from workers.checks.finding import Checkup, Finding, unreachable
 
 _NAMES = {"nats": "NATS", "tls": "NATS", "kafka": "Kafka", "amqp": "RabbitMQ", "amqps": "RabbitMQ"}
@@ -15,7 +15,7 @@ async def check(url: str) -> Checkup:
     """Look whether it answers and may be used; more is not visible to a client."""
     name = _NAMES.get(urlsplit(url).scheme, "Broker")
     try:
-        report = await look_at_broker(url)
+        report = await broker_report(url)
     except WorkerSuiteError as error:
         return unreachable(name, "QUEUE_URL", error, "Start it, or set QUEUE_URL to one that runs.")
     findings = [Finding("ok", "answers, and queues can be opened on it")]
