@@ -239,6 +239,29 @@ async def test_a_restarted_server_has_everything_and_the_consumer_goes_on(
     await queue.close()
 
 
+async def test_a_promoted_standby_goes_on_under_another_incarnation(
+    postgres_server: Postgres,
+) -> None:
+    queue = PostgresQueue(SETTINGS, postgres_server.url)
+    await queue.open("tester", ["job"])
+    await queue.publish([job("a")])
+    held, before = await claim_one(queue), await queue.incarnation()
+    # A server with a standby.signal and no primary to follow stays in recovery until promoted.
+    postgres_server.stop()
+    (postgres_server._cluster / "standby.signal").touch()
+    await asyncio.to_thread(postgres_server.start)
+    settled = [Settlement(held, Done())]
+    for _ in range(2):  # the connections that broke, and the server that is read-only
+        with pytest.raises(ConnectionLostError):
+            await queue.exchange(settled, 1)
+    promoter = await asyncpg.connect(postgres_server.url)
+    assert await promoter.fetchval("SELECT pg_promote()")
+    await promoter.close()
+    assert not (await exchange(queue, settled, 1)).refused
+    assert await queue.incarnation() != before
+    await queue.close()
+
+
 def _written(ledger: Path, word: str) -> Counter[str]:
     lines = (line.split() for line in ledger.read_text().splitlines())
     return Counter(line[1] for line in lines if len(line) == 2 and line[0] == word)

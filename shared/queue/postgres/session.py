@@ -28,8 +28,9 @@ async def open_queue_tables(database: PostgresDatabase) -> None:
 class Session:
     """Carries out statements; each is a transaction of its own.
 
-    Raises ConnectionLostError when the server cannot be reached, DependencyError when it cannot be
-    used, such as for its version.
+    Raises ConnectionLostError when the server cannot be reached, or refuses for now (a standby
+    that is being promoted, a full disk); DependencyError when it cannot be used, such as for its
+    version.
     """
 
     def __init__(self, url: str) -> None:
@@ -78,5 +79,5 @@ class Session:
                     return await call(connection)
             except TransientError as error:
                 if not left or not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
-                    raise
+                    raise ConnectionLostError(str(error)) from error  # callers repeat this one
         raise AssertionError("unreachable")
