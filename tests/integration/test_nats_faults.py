@@ -19,7 +19,9 @@ from nats.js.api import StorageType
 
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery
+from shared.queue.administration import DeadLetterRecord
 from shared.queue.factory import create_queue
+from shared.queue.nats_jetstream.admin import NatsQueueAdmin
 from shared.queue.nats_jetstream.queue import NatsQueue
 from shared.queue.nats_jetstream.session import Session
 from shared.queue.port import QueueSettings
@@ -137,13 +139,15 @@ async def _cut_soon(proxy: Proxy, seconds: float) -> None:
     await proxy.cut()
 
 
-async def _dead_keys(server: Nats) -> set[str]:
-    from shared.queue.nats_jetstream.admin import NatsQueueAdmin
-
+async def _letters(server: Nats) -> Sequence[DeadLetterRecord]:
     admin = NatsQueueAdmin(SETTINGS, server.url)
-    found = {each.key for each in await admin.dead_letters(limit=1000)}
+    found = await admin.dead_letters(limit=1000)
     await admin.close()
     return found
+
+
+async def _dead_keys(server: Nats) -> set[str]:
+    return {each.key for each in await _letters(server)}
 
 
 async def test_a_repeated_exchange_stores_what_goes_on_once(nats_server: Nats) -> None:
@@ -431,6 +435,40 @@ async def test_what_the_broker_cannot_do_is_refused(queue: NatsQueue) -> None:
     with pytest.raises(ConfigError, match=r"max_payload"):
         await queue.publish([job("a", payload=b"x" * 2_000_000)])
     assert (await queue.depth()).ready == 0
+
+
+async def test_a_message_as_large_as_the_server_takes_may_fail_and_die(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    client = Client()
+    await client.connect(nats_server.url)
+    head = b'{"id":"big","type":"job","payload":"'
+    message = head + b"x" * (client.max_payload - len(head) - 2) + b'"}'
+    await client.jetstream().publish("shop.jobs", message)
+    await client.close()
+    for verdict in (Retry("again", 0.0), DeadLetter("no" * 5000)):
+        async with asyncio.timeout(10):
+            while not (got := await claim(queue)):
+                await queue.wait(0.1)
+        assert not await settle(queue, got[0], verdict)
+    depth = await queue.depth()
+    assert (depth.inbox, depth.ready, depth.leased, depth.dead) == (0, 0, 0, 1)
+    (letter,) = await _letters(nats_server)
+    assert "bytes are kept" in letter.reason
+    assert len(letter.raw) > 1_000_000
+
+
+async def test_many_unfinished_batches_of_others_hold_up_nobody(
+    queue: NatsQueue, nats_server: Nats
+) -> None:
+    client = Client()
+    await client.connect(nats_server.url)
+    for number in range(60):
+        headers = {"Nats-Batch-Id": f"begun-{number}", "Nats-Batch-Sequence": "1"}
+        await client.publish("shop.jobs", b"{}", headers=headers)
+    await client.flush()
+    assert (await queue.publish([job("a"), job("b")])).accepted == 2
+    await client.close()
 
 
 async def test_a_held_back_settlement_is_taken_after_its_lease(queue: NatsQueue) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
@@ -206,6 +206,24 @@ async def test_the_lease_keeper_tells_what_a_rebalance_took(consumers: Consumers
     await asyncio.to_thread(keeper.stop)
     assert len(lost) == len(moved)
     assert lost < set(held)
+
+
+async def test_a_message_as_large_as_the_broker_takes_may_fail_and_die(
+    consumers: Consumers,
+) -> None:
+    queue = await consumers.one()
+    head = b'{"id":"big","type":"job","payload":"'
+    message = head + b"x" * (1_048_400 - len(head)) + b'"}'
+    servers = urlsplit(consumers.url).netloc
+    async with AIOKafkaProducer(bootstrap_servers=servers, max_request_size=2**22) as producer:
+        await producer.send_and_wait(topics_of(consumers.settings.name).inbox, message)
+    for verdict in (Retry("again", 0.01), DeadLetter("no" * 50_000)):
+        (delivery,) = await claim(queue, 1)
+        assert not (await heard(queue, [Settlement(delivery, verdict)], 0)).refused
+    depth = await queue.depth()
+    assert (depth.inbox, depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0, 1)
+    with pytest.raises(ConfigError, match="too large for Kafka"):
+        await queue.publish([new_job("job", "x" * 1_000_000)])
 
 
 async def test_jobs_settled_out_of_order_do_not_run_again(consumers: Consumers) -> None:

@@ -9,6 +9,9 @@ from shared.queue.kafka.shelf import Waiting
 from shared.queue.kafka.topics import Topics
 from shared.verdicts import DeadLetter, Retry, Snooze, Verdict
 
+LONGEST_REASON = 2000
+"""Characters of a dead letter's reason that are kept."""
+
 
 def left_behind(verdict: Verdict, waiting: Waiting, topics: Topics, now: float) -> Outgoing | None:
     """Return the record that a verdict leaves behind, if any."""
@@ -36,7 +39,9 @@ def dead_letter(
     waiting: Waiting, topics: Topics, reason: str, now: float, *, attempts: int
 ) -> Outgoing:
     """Return the record of a dead letter."""
-    stored = replace(waiting.stored, reason=reason, died_at=now, attempts=attempts, due=0.0)
+    stored = replace(
+        waiting.stored, reason=reason[:LONGEST_REASON], died_at=now, attempts=attempts, due=0.0
+    )
     return Outgoing(topics.dead, 0, stored.key.encode(), waiting.record.value or b"", stored)
 
 

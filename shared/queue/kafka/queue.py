@@ -15,7 +15,7 @@ from itertools import count
 from uuid import uuid4
 
 from shared.clock import Clock, SystemClock
-from shared.errors import ConnectionLostError, DependencyError, QueueConflictError
+from shared.errors import ConfigError, ConnectionLostError, DependencyError, QueueConflictError
 from shared.jobs import Job
 from shared.queue.kafka.address import read_address
 from shared.queue.kafka.capabilities import CAPABILITIES
@@ -25,7 +25,7 @@ from shared.queue.kafka.member import Member
 from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.reader import Reader
 from shared.queue.kafka.record import Outgoing, stored_of
-from shared.queue.kafka.topics import topics_of
+from shared.queue.kafka.topics import LARGEST_JOB_BYTES, topics_of
 from shared.queue.message import decode_message, forgiving
 from shared.queue.port import (
     InboxDecoder,
@@ -89,6 +89,11 @@ class KafkaQueue:
         for job in jobs:
             if needs := needs_of_job(job):
                 require(self.capabilities, *needs)
+            if len(job.payload) > LARGEST_JOB_BYTES:
+                raise ConfigError(
+                    f"a job of {len(job.payload)} bytes is too large for Kafka: keep what is over "
+                    f"{LARGEST_JOB_BYTES} elsewhere"
+                )
         await self._create_topics()
         now = self._clock.wall()
         for at in range(0, len(jobs), MOST_PER_PUBLISH):

@@ -18,7 +18,13 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _BUCKETS = (("10s", 10.0), ("5m", 300.0), ("1h", 3600.0))
 LONGEST_DELAY_SECONDS = _BUCKETS[-1][1]
 """A job with a longer delay is put off again each time this has passed."""
-_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+LARGEST_JOB_BYTES = 1_000_000
+"""Kafka takes records up to 1 MiB by default; ours may grow on their way to the dead letters."""
+_FOREVER = {
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "max.message.bytes": str(2 * 1024 * 1024),
+}
 _COMPACTED = {"cleanup.policy": "compact", **_FOREVER}
 
 

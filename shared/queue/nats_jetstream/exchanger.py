@@ -13,6 +13,7 @@ from shared.queue.nats_jetstream.names import Names
 from shared.queue.nats_jetstream.session import Session
 from shared.queue.nats_jetstream.settlement import Ending, Endings, settle
 from shared.queue.nats_jetstream.sorting import Sorted, Sorting
+from shared.queue.nats_jetstream.store import largest_body
 from shared.queue.nats_jetstream.sweeper import Sweeper
 from shared.queue.nats_jetstream.wake_up import WakeUp
 from shared.queue.port import InboxDecoder, QueueSettings
@@ -51,7 +52,7 @@ class Exchanger:
             session = await self._link.session()
             if settled:
                 await self._sweeper.sweep_if_due(session)
-            refused, endings = self._endings(settled)
+            refused, endings = self._endings(session, settled)
             unconfirmed = await settle(session, list(endings.values()))
             if self._suspect in endings or not self._leases.holds(self._suspect):
                 self._suspect = ""
@@ -75,15 +76,17 @@ class Exchanger:
         """Give back what arrived for calls that nobody waited for, and tidy up."""
         async with self._turn:
             session = await self._link.session()
-            left = self._sort(0)
+            left = self._sort(session, 0)
             self._claims.answered()
             await session.confirmed(await settle(session, left.endings))
             await self._sweeper.sweep(session)
 
-    def _endings(self, settled: Sequence[Settlement]) -> tuple[list[str], dict[str, Ending]]:
+    def _endings(
+        self, session: Session, settled: Sequence[Settlement]
+    ) -> tuple[list[str], dict[str, Ending]]:
         refused: list[str] = []
         endings: dict[str, Ending] = {}
-        make = Endings(self._names, self._link.origin)
+        make = Endings(self._names, self._link.origin, largest_body(session))
         for each in settled:
             token = each.delivery.token
             lease = self._leases.get(token)
@@ -108,16 +111,16 @@ class Exchanger:
         room = want - len(claimed.deliveries)
         if room:
             await self._claims.claim(session, room, suspects=not self._suspect)
-        found = self._sort(room)
+        found = self._sort(session, room)
         if found.endings:
             await session.confirmed(await settle(session, found.endings))
         claimed.add(found)
         if found.moved and not self._suspect and len(claimed.deliveries) < want:
             await self._claims.claim_suspect(session)
-            claimed.add(self._sort(1))
+            claimed.add(self._sort(session, 1))
 
-    def _sort(self, room: int) -> Sorted:
-        make = Endings(self._names, self._link.origin)
+    def _sort(self, session: Session, room: int) -> Sorted:
+        make = Endings(self._names, self._link.origin, largest_body(session))
         found = self._sorting.sort(self._claims.take(), room, make, self._link.origin)
         if found.suspect:
             self._suspect = found.suspect

@@ -28,7 +28,7 @@ from shared.queue.nats_jetstream.link import Link
 from shared.queue.nats_jetstream.names import names_of
 from shared.queue.nats_jetstream.session import Session
 from shared.queue.nats_jetstream.settlement import waiting
-from shared.queue.nats_jetstream.store import Message, store
+from shared.queue.nats_jetstream.store import Message, check_sizes, store
 from shared.queue.nats_jetstream.stored_job import stored
 from shared.queue.nats_jetstream.streams import ALIVE_SECONDS, set_lease
 from shared.queue.nats_jetstream.wake_up import WakeUp
@@ -105,7 +105,9 @@ class NatsQueue:
         for job in jobs:
             require(CAPABILITIES, *needs_of_job(job))
         session = await self._link.session()
-        fresh = await store(session, [self._message(job) for job in jobs])
+        messages = [self._message(job) for job in jobs]
+        check_sizes(session, messages)
+        fresh = await store(session, messages)
         return Published(sum(fresh), len(fresh) - sum(fresh))
 
     async def exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:

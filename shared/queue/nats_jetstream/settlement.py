@@ -32,6 +32,8 @@ from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settleme
 SUSPECT_CRASHES = 2
 """A job whose lease expired so often is handed out alone among its like in a process."""
 _ACK = b"+ACK"
+_KEPT_BYTES = 16_384
+"""Less than a message may have is kept of a letter that is too large: the rest is its reason."""
 IN_PROGRESS = b"+WPI"
 
 
@@ -41,14 +43,16 @@ class Ending(msgspec.Struct, frozen=True):
     token: str
     goes_on: Message | None = None
     dead: Message | None = None
+    answer: bytes = _ACK
 
 
 class Endings:
     """Makes endings from verdicts."""
 
-    def __init__(self, names: Names, origin: Origin) -> None:
+    def __init__(self, names: Names, origin: Origin, largest_body: int) -> None:
         self._names = names
         self._origin = origin
+        self._largest_body = largest_body
 
     def of(self, settlement: Settlement, first_seen_ms: int) -> Ending:
         """Return the ending that a verdict means."""
@@ -72,15 +76,29 @@ class Endings:
         raise TypeError(f"not a verdict of a queue: {verdict!r}")
 
     def later(self, token: str, job: StoredJob, after: float) -> Ending:
-        """Let a job wait again."""
+        """Let a job wait again. One of the inbox that cannot be stored with what is known of it
+        goes back as it is, and the server counts that."""
         unique = self._unique(token)
-        return Ending(token, goes_on=waiting(self._names, self._origin, job, unique, after))
+        message = waiting(self._names, self._origin, job, unique, after)
+        if len(message.body) > self._largest_body:
+            delay = int(max(0.0, after) * 1e9)
+            return Ending(token, answer=b'-NAK {"delay": %d}' % delay)
+        return Ending(token, goes_on=message)
 
     def buried(self, token: str, letter: StoredDeadLetter) -> Ending:
         """Make a job a dead letter."""
         letter = msgspec.structs.replace(letter, reason=letter.reason[:LONGEST_REASON])
-        subject = self._names.dead(letter.key)
-        return Ending(token, dead=Message(subject, encode(letter), self._unique(token)))
+        subject, body = self._names.dead(letter.key), encode(letter)
+        if len(body) > self._largest_body:
+            body = encode(self._cut(letter))
+        return Ending(token, dead=Message(subject, body, self._unique(token)))
+
+    def _cut(self, letter: StoredDeadLetter) -> StoredDeadLetter:
+        raw = letter.raw or (letter.job.payload if letter.job else b"")
+        kept = raw[: self._largest_body - _KEPT_BYTES]
+        reason = f"{letter.reason} (too large: {len(kept)} of {len(raw)} bytes are kept)"
+        subject = letter.subject or self._names.inbox
+        return msgspec.structs.replace(letter, job=None, raw=kept, reason=reason, subject=subject)
 
     def _unique(self, token: str) -> str:
         # One message goes on once, whoever settles it and however often.
@@ -108,6 +126,6 @@ async def settle(session: Session, endings: Sequence[Ending]) -> list[asyncio.Fu
     for kept in ([e.goes_on for e in endings if e.goes_on], [e.dead for e in endings if e.dead]):
         await store(session, kept)
     for ending in endings:
-        await session.tell(ending.token, _ACK)
+        await session.tell(ending.token, ending.answer)
     last = {consumer_of(ending.token): ending.token for ending in endings}
     return [await session.ask(token, IN_PROGRESS) for token in last.values()]

@@ -14,7 +14,11 @@ from shared.queue.nats_jetstream.session import Session
 
 MOST_PER_BATCH = 1000
 """The server's own limit of an atomic batch."""
-_DUPLICATE_IN_BATCH = 10201
+_GOES_SINGLY = (10176, 10201, 10210)
+"""A batch is incomplete, holds a duplicate, or too many others are being sent."""
+_HEADER_BYTES = 1024
+_GROWTH_BYTES = 16_384
+"""By how much a job may grow until it is a dead letter with a reason."""
 _MAY_PASS = (10023, 10047, 10077)  # insufficient resources; storage or the stream is full
 
 
@@ -33,7 +37,6 @@ async def store(session: Session, messages: Sequence[Message]) -> list[bool]:
     An atomic batch costs one fsync and one answer. It is refused when it holds a duplicate, as a
     batch does whose answer was lost; its messages then go one by one.
     """
-    _check_sizes(session, messages)
     fresh: list[bool] = []
     for at in range(0, len(messages), MOST_PER_BATCH):
         part = messages[at : at + MOST_PER_BATCH]
@@ -52,7 +55,7 @@ async def _as_batch(session: Session, messages: Sequence[Message]) -> bool:
     asked = await session.ask(messages[-1].subject, messages[-1].body, last)
     (answer,) = await session.answers([asked])
     found = session.read(answer)
-    if found.get("error", {}).get("err_code") == _DUPLICATE_IN_BATCH:
+    if found.get("error", {}).get("err_code") in _GOES_SINGLY:
         return False
     _check(session, found)
     return True
@@ -82,8 +85,14 @@ def _check(session: Session, found: Mapping[str, Any]) -> None:
     raise DependencyError(f"JetStream refused a message: {error.get('description')}")
 
 
-def _check_sizes(session: Session, messages: Sequence[Message]) -> None:
-    most = session.max_payload - 1024  # the rest is for headers
+def largest_body(session: Session) -> int:
+    """Return how many bytes the body of a message may have."""
+    return session.max_payload - _HEADER_BYTES
+
+
+def check_sizes(session: Session, messages: Sequence[Message]) -> None:
+    """Raise ConfigError for a job that could not become a dead letter."""
+    most = largest_body(session) - _GROWTH_BYTES
     for each in messages:
         if len(each.body) > most:
             raise ConfigError(
