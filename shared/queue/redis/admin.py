@@ -18,7 +18,14 @@ from shared.redis.script import Script
 
 MOST_PER_CALL = 1000
 
-_replay = Script("shared.queue.redis", "prelude.lua", "waiting.lua", "results.lua", "replay.lua")
+_replay = Script(
+    "shared.queue.redis",
+    "prelude.lua",
+    "waiting.lua",
+    "lanes.lua",
+    "results.lua",
+    "replay.lua",
+)
 _purge = Script("shared.queue.redis", "purge.lua")
 _cancel = Script(
     "shared.queue.redis",

@@ -41,19 +41,21 @@ local function park(member, job_type)
   return true
 end
 
--- Returns a slice of what is to be put back in front of the ready lists, the newest first.
+-- Returns a slice of what is to be put back in front of the ready lists, of each type the newest first.
 local function resumed(most)
+  local members = {}
   for job_type, state in pairs(paused) do
-    if state == 'resumed' then
-      local members = redis.call('LPOP', parked_in(job_type), most) or {}
-      if #members < most then
+    local wanted = most - #members
+    if state == 'resumed' and wanted > 0 then
+      local found = redis.call('LPOP', parked_in(job_type), wanted) or {}
+      for i = 1, #found do members[#members + 1] = found[i] end
+      if #found < wanted then
         redis.call('HDEL', PAUSED, job_type)
         paused[job_type] = nil
       end
-      return members
     end
   end
-  return {}
+  return members
 end
 
 local function any_resumed()

@@ -4,7 +4,7 @@
 -- KEYS  jobs, dead, dead:records, dedup, ready:0, ready:1, ready:2, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua, waiting.lua and results.lua.
+-- After prelude.lua, waiting.lua, lanes.lua and results.lua.
 
 local jobs, dead, records, dedup = unpack(KEYS, 1, 4)
 local replayed = 0
@@ -21,7 +21,12 @@ for _, key in ipairs(ARGV) do
       local twin = twin_of(job)
       if twin ~= '' then redis.call('HSETNX', dedup, twin, member) end
       forget_result(key, fresh)
-      redis.call('LPUSH', KEYS[5 + string.sub(job, 2, 2)], member)
+      local lane = lane_of(fresh)
+      if lane then
+        enter_lane('LPUSH', lane, member)
+      else
+        redis.call('LPUSH', KEYS[5 + string.sub(job, 2, 2)], member)
+      end
     end
     redis.call('HDEL', records, key)
     redis.call('ZREM', dead, key)

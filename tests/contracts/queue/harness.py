@@ -111,6 +111,10 @@ class Harness(ABC):
         """Let every lane rest until its rate allows a full burst again; needs `lanes`."""
         raise NotImplementedError
 
+    async def running_in_lanes(self) -> dict[str, int]:
+        """Return how many jobs the queue counts as running, by lane; needs `lanes`."""
+        raise NotImplementedError
+
 
 class MemoryHarness(Harness):
     """The adapter in memory."""
@@ -149,6 +153,10 @@ class MemoryHarness(Harness):
         for lane in self.broker.lanes.lanes.values():
             lane.spaced = 0.0
 
+    async def running_in_lanes(self) -> dict[str, int]:
+        lanes = self.broker.lanes.lanes
+        return {name: lane.running for name, lane in lanes.items() if lane.running}
+
 
 class RedisHarness(Harness):
     """The adapter on a real server; time passes by moving scores into the past."""
@@ -182,6 +190,10 @@ class RedisHarness(Harness):
     async def rest_lanes(self) -> None:
         await self._into_the_past(f"{self.keys.prefix}lanes:rates")
         await self._into_the_past(f"{self.keys.prefix}lanes")
+
+    async def running_in_lanes(self) -> dict[str, int]:
+        counts = await self.client.hgetall(f"{self.keys.prefix}lanes:running")
+        return {lane.decode(): int(count) for lane, count in counts.items()}
 
     async def _into_the_past(self, sorted_set: str) -> None:
         members = await self.client.zrange(sorted_set, 0, -1)

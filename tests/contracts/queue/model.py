@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from shared.jobs import Job
@@ -29,6 +30,8 @@ class Model:
     """Knows which jobs must be where; their order is left to the contract suite."""
 
     max_crashes: int
+    caps: Mapping[str, int]
+    """How many jobs of a lane may run at once."""
     jobs: dict[str, Known] = field(default_factory=dict)
     covered: dict[str, str] = field(default_factory=dict)
     """Deduplication key to the key of the job that waits under it."""
@@ -108,15 +111,31 @@ class Model:
         for known in self.at("delayed"):
             known.place = "ready"
 
-    def claimable(self, consumer: int) -> int:
-        """How many of the ready jobs this consumer may have now."""
+    def running(self) -> Counter[str]:
+        """How many jobs of each lane run."""
+        return Counter(each.job.lane for each in self.at("leased") if each.job.lane)
+
+    def claimable(self, consumer: int) -> tuple[int, int]:
+        """How many jobs this consumer may have now, at least and at most.
+
+        The two differ when a suspect waits in a lane: it may stand in the way of the others there.
+        """
         if self.queue_paused:
-            return 0
+            return 0, 0
         ready = [each for each in self.at("ready") if each.job.type not in self.paused_types]
-        suspects = [each for each in ready if each.crashes >= SUSPECT]
-        busy = self.held(self.suspect_of.get(consumer, "")) is not None
-        fit = len(ready) - len(suspects) + (1 if suspects and not busy else 0)
-        return fit + (0 if "inbox" in self.paused_types else self.inbox)
+        suspects = Counter(each.job.lane for each in ready if each.crashes >= SUSPECT)
+        innocent = Counter(each.job.lane for each in ready if each.crashes < SUSPECT)
+        may = self.held(self.suspect_of.get(consumer, "")) is None
+        free = innocent[""] + (1 if suspects[""] and may else 0)
+        free += 0 if "inbox" in self.paused_types else self.inbox
+        least = most = free
+        running = self.running()
+        for lane, cap in self.caps.items():
+            room = cap - running[lane]
+            least += 0 if suspects[lane] else min(room, innocent[lane])
+            more = 1 if suspects[lane] and may and not suspects[""] else 0
+            most += min(room, innocent[lane] + more)
+        return least, most
 
     def claimed(self, consumer: int, job: Job, token: str) -> Known:
         key = job.key
@@ -131,7 +150,10 @@ class Model:
         if self.covered.get(known.job.dedup_key) == key:
             del self.covered[known.job.dedup_key]
         if known.crashes >= SUSPECT:
+            assert self.held(self.suspect_of.get(consumer, "")) is None, "two suspects at once"
             self.suspect_of[consumer] = token
+        lane = known.job.lane
+        assert not lane or self.running()[lane] <= self.caps[lane], f"lane {lane} is over its cap"
         return known
 
     def replay(self, keys: Collection[str]) -> None:
@@ -149,6 +171,10 @@ class Model:
     def purge(self, keys: Collection[str]) -> None:
         for key in keys:
             del self.jobs[key]
+
+    def paused(self) -> list[str | None]:
+        """Return what is paused; None stands for the queue."""
+        return [*([None] if self.queue_paused else []), *sorted(self.paused_types)]
 
     def pause(self, job_type: str | None, *, on: bool) -> None:
         if job_type is None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from shared.jobs import Delivery, Job, Priority
+from shared.queue.port import LaneLimits, Queue
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
 from tests.contracts.queue.model import Model
@@ -30,8 +32,10 @@ EXAMPLES = int(
     os.environ.get("QUEUE_MODEL_EXAMPLES") or (100 if os.environ.get("REQUIRE_SERVICES") else 30)
 )
 """CI sees 100 histories, `make nightly` 2,000, a laptop some each time."""
+CAPS = {"one": 1, "two": 2}
+"""How many jobs of a lane may run at once."""
 CONSUMERS = st.integers(0, 1)
-PAUSABLE = st.sampled_from([None, "other", "inbox"])
+PAUSABLE = st.sampled_from(["other", "other", "inbox", None])
 VERDICTS = st.sampled_from(
     [Done(), Done(), Discard("d"), DeadLetter("x"), Retry("r", 3600.0), Snooze(3600.0), HandBack()]
 )
@@ -42,6 +46,7 @@ JOBS = st.builds(
     priority=st.sampled_from(Priority),
     delay_seconds=st.sampled_from([0.0, 0.0, 3600.0]),
     dedup_key=st.sampled_from(["", "", "doc-1", "doc-2"]),
+    lane=st.sampled_from(["", "", *CAPS]),
     replace=st.booleans(),
 )
 
@@ -51,10 +56,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self.harness = self.new_harness()
-        self.model = Model(max_crashes=self.harness.settings.max_crashes)
-        self.queues = [self.run(self.harness.consumer()) for _ in range(2)]
+        limits = {lane: LaneLimits(max_running=cap) for lane, cap in CAPS.items()}
+        self.settings = replace(self.harness.settings, lane_limits=limits)
+        self.model = Model(max_crashes=self.settings.max_crashes, caps=CAPS)
+        self.queues = [self.run(self._new_consumer()) for _ in range(2)]
         self.deliveries: list[Delivery] = []
         self.published: list[Job] = []
         self.cancelled: set[str] = set()
@@ -63,16 +70,26 @@ class QueueMachine(RuleBasedStateMachine):
     def new_harness(self) -> Harness:
         raise NotImplementedError
 
+    async def _new_consumer(self) -> Queue:
+        queue = await self.harness.consumer(settings=self.settings)
+        await queue.exchange([], 0)  # tells its limits to those who publish
+        return queue
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
+        self.what_runs_in_a_lane_is_counted()
         self.run(self.harness.close())
         self.loop.close()
 
-    @rule(job=JOBS, count=st.integers(1, 3))
-    def publish(self, job: Job, count: int) -> None:
-        for _ in range(count):
+    @initialize(jobs=st.lists(JOBS, min_size=4, max_size=8))
+    def begin(self, jobs: list[Job]) -> None:
+        self.publish(jobs)
+
+    @rule(jobs=st.lists(JOBS, min_size=1, max_size=4))
+    def publish(self, jobs: list[Job]) -> None:
+        for job in jobs:
             self._publish(replace(job, key=f"job-{len(self.published)}"))
 
     @precondition(lambda self: self._living())
@@ -102,6 +119,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.harness.push(msgspec.json.encode(message)))
         self.model.inbox += 1
 
+    @precondition(lambda self: any(self.model.claimable(0)))
+    @rule(consumer=CONSUMERS, want=st.integers(1, 6))
+    def claim(self, consumer: int, want: int) -> None:
+        self._exchange(consumer, [], want)
+
     @rule(consumer=CONSUMERS, want=st.integers(0, 4), data=st.data())
     def exchange(self, consumer: int, want: int, data: st.DataObject) -> None:
         last = len(self.deliveries) - 1
@@ -123,14 +145,15 @@ class QueueMachine(RuleBasedStateMachine):
             if not self.model.settle(each.delivery.token, each.verdict)
         }
         assert set(answer.refused) == late
-        assert len(answer.deliveries) == min(want, self.model.claimable(consumer))
+        least, most = self.model.claimable(consumer)
+        assert min(want, least) <= len(answer.deliveries) <= min(want, most)
         for delivery in answer.deliveries:
             known = self.model.claimed(consumer, delivery.job, delivery.token)
             assert delivery.job == replace(known.job, delay_seconds=0.0, replace=False)
             assert (delivery.attempt, delivery.crashes) == (known.attempt, known.crashes)
             self.deliveries.append(delivery)
 
-    @precondition(lambda self: not self.model.twins_are_held())
+    @precondition(lambda self: self.model.at("leased") and not self.model.twins_are_held())
     @rule()
     def crash(self) -> None:
         """Whoever holds anything dies; the leases run out and the next exchange finds that."""
@@ -138,6 +161,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.expire()
         self._exchange(0, [], 0)
 
+    @precondition(lambda self: self.model.at("delayed"))
     @rule()
     def time_passes(self) -> None:
         self.run(self.harness.ripen())
@@ -148,7 +172,7 @@ class QueueMachine(RuleBasedStateMachine):
     def restart(self, consumer: int) -> None:
         """A worker goes without a word; the new one knows nothing of what the old one held."""
         self.run(self.queues[consumer].close())
-        self.queues[consumer] = self.run(self.harness.consumer())
+        self.queues[consumer] = self.run(self._new_consumer())
         self.model.suspect_of.pop(consumer, None)
 
     @precondition(lambda self: self.model.at("dead"))
@@ -182,8 +206,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.admin.pause(job_type))
         self.model.pause(job_type, on=True)
 
-    @rule(job_type=PAUSABLE)
-    def resume(self, job_type: str | None) -> None:
+    @precondition(lambda self: self.model.paused())
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        job_type = data.draw(st.sampled_from(self.model.paused()))
         self.run(self.admin.resume(job_type))
         self.model.pause(job_type, on=False)
 
@@ -195,8 +221,12 @@ class QueueMachine(RuleBasedStateMachine):
         found = (depth.delayed, depth.leased, depth.dead)
         assert found == tuple(len(model.at(place)) for place in ("delayed", "leased", "dead"))
 
+    def what_runs_in_a_lane_is_counted(self) -> None:
+        assert self.run(self.harness.running_in_lanes()) == self.model.running()
+
     @rule()
     def each_job_is_listed_where_it_is(self) -> None:
+        self.what_runs_in_a_lane_is_counted()
         for state in ("ready", "delayed", "leased", "dead"):
             listed = {each.key: each for each in self.run(self.admin.jobs(state))}
             known = {each.job.key: each for each in self.model.at(state)}

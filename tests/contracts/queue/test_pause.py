@@ -251,3 +251,17 @@ async def test_what_is_held_back_is_listed_as_ready(queue: Queue, harness: Harne
     found = await admin.job("a")
     assert found is not None
     assert found.state == "ready"
+
+
+@pytest.mark.needs("pause_type")
+async def test_two_types_that_are_resumed_come_back_together(
+    queue: Queue, harness: Harness
+) -> None:
+    admin = harness.admin()
+    await queue.publish([replace(job(name), type=name) for name in ("one", "two")])
+    for name in ("one", "two"):
+        await admin.pause(name)
+    assert not await claim(queue)
+    for name in ("one", "two"):
+        await admin.resume(name)
+    assert sorted(keys(await claim(queue))) == ["one", "two"]
