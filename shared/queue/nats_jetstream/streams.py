@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Any
@@ -33,11 +34,16 @@ class Origin(msgspec.Struct, frozen=True):
 async def prepare(session: Session, names: Names, lease_seconds: float) -> Origin:
     """Make what is missing. Raises DependencyError for what is there and cannot be used."""
     refuse_old(session)
-    queue = await _stream(session, names.stream, _jobs(names))
-    await _stream(session, names.dead_stream, _dead_letters(names))
-    await _stream(session, names.workers_stream, _workers(names))
-    for consumer in CONSUMERS:
-        await _consumer(session, names, consumer, lease_seconds)
+    wanted = {
+        names.stream: _jobs(names),
+        names.dead_stream: _dead_letters(names),
+        names.workers_stream: _workers(names),
+    }
+    made = [_stream(session, name, settings) for name, settings in wanted.items()]
+    queue = (await asyncio.gather(*made))[0]
+    await asyncio.gather(
+        *(_consumer(session, names, consumer, lease_seconds) for consumer in CONSUMERS)
+    )
     ahead = parse_time(queue["ts"]) - time.time()
     return Origin(str(queue["created"]), ahead)
 
@@ -52,10 +58,7 @@ def refuse_old(session: Session) -> None:
 async def set_lease(session: Session, names: Names, seconds: float) -> None:
     """Make this the time after which what was handed out is handed out again."""
     wait = int(seconds * _NANOSECONDS)
-    for consumer in CONSUMERS:
-        known = succeeded(await session.api(f"CONSUMER.INFO.{names.stream}.{consumer}"))
-        if known["config"]["ack_wait"] != wait:
-            await _create(session, names, known["config"] | {"ack_wait": wait})
+    await asyncio.gather(*(_set_lease(session, names, consumer, wait) for consumer in CONSUMERS))
 
 
 def succeeded(answer: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +71,12 @@ def succeeded(answer: dict[str, Any]) -> dict[str, Any]:
 def parse_time(text: str) -> float:
     """Return seconds since the epoch."""
     return datetime.fromisoformat(text).timestamp()
+
+
+async def _set_lease(session: Session, names: Names, consumer: str, wait: int) -> None:
+    known = succeeded(await session.api(f"CONSUMER.INFO.{names.stream}.{consumer}"))
+    if known["config"]["ack_wait"] != wait:
+        await _create(session, names, known["config"] | {"ack_wait": wait})
 
 
 async def _stream(session: Session, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
