@@ -31,9 +31,10 @@ def main() -> None:
     with Stage(quick=options.quick) as stage:
         rows = contest.contest(stage, options.peers, options.runs)
         fork_ms = scenarios.fork_ms(stage, options.runs)
-        scenarios.features(stage, 1 if options.quick else FEATURE_RUNS)
-        scenarios.sleeping(stage, [OURS] if options.quick else options.peers)
-        if not options.quick:
+        if not options.contest:
+            scenarios.features(stage, 1 if options.quick else FEATURE_RUNS)
+            scenarios.sleeping(stage, [OURS] if options.quick else options.peers)
+        if not (options.quick or options.contest):
             _further_tables(stage, options)
     print(f"RESULT {json.dumps(contest.result(rows, fork_ms))}")
 
@@ -77,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="a smoke run: once, few jobs, few rows"
     )
+    parser.add_argument("--contest", action="store_true", help="the main table and RESULT only")
     parser.add_argument("--runs", type=int, help=f"alternating runs, {RUNS} unless --quick")
     parser.add_argument(
         "--peers",
