@@ -60,6 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         broken = [item for item in items if "disks" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=broken)
         items[:] = [item for item in items if item not in broken]
+    items.sort(key=_longest_first)
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         # A test that asks for its server by name shows it only in the name of its case.
@@ -67,6 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         starts = named or fixtures & {"_elasticsearch", "elasticsearch_server"}
         if starts and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(180), append=False)
+
+
+def _longest_first(item: pytest.Item) -> float:
+    """Begin with the longest of the slow tests, so that it is not what the others wait for."""
+    timeout = item.get_closest_marker("timeout")
+    slow = item.get_closest_marker("slow") is not None
+    return -float(timeout.args[0]) if slow and timeout and timeout.args else 0.0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
