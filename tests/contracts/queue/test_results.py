@@ -98,10 +98,12 @@ async def test_a_result_that_is_no_json_does_not_undo_the_job(
 
 async def test_a_result_expires(queue: Queue, harness: Harness) -> None:
     results = harness.results()
-    await queue.publish([job("a", keep=0.2)])
+    await queue.publish([job("a", keep=1.0)])
     await settle(queue, await claim_one(queue), Done(1))
-    while await results.outcome("a") is not None:
-        await asyncio.sleep(0.02)
+    assert await results.outcome("a") is not None
+    async with asyncio.timeout(10):
+        while await results.outcome("a") is not None:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_new_life_of_a_job_has_no_old_result(queue: Queue, harness: Harness) -> None:

@@ -66,6 +66,7 @@ async def test_a_firing_wakes_a_worker(
     await queue.exchange([], 1)
     waiting = asyncio.create_task(queue.wait(60.0))
     await asyncio.wait([waiting], timeout=0.1)
+    assert not waiting.done()
     await harness.schedules().fire("report", 1e9, HOURLY.job)
     async with asyncio.timeout(10.0):
         await waiting
