@@ -18,6 +18,22 @@ def fetching(deployment: Deployment) -> int:
         return sum(int(client.zcard(key)) for key in keys)
 
 
+def first_fetches(deployment: Deployment) -> bool:
+    """Whether requests are granted, and no killed worker had one of these pages before.
+
+    What is killed with three workers is given up by design; such a page would be missing.
+    """
+    crashed = "SELECT count(*) FROM worker_suite.pages WHERE claimed_by IS NOT NULL AND crashes > 0"
+    return fetching(deployment) > 0 and deployment.value(crashed) == 0
+
+
+def first_leases(deployment: Deployment, queue: str) -> bool:
+    """Whether jobs are handed out, and no killed worker had one of them before."""
+    with deployment.redis_client() as client:
+        tokens = client.zrange(f"{{{queue}}}:leases", 0, -1)
+    return bool(tokens) and all(token.endswith(b":0") for token in tokens)
+
+
 def relaying(deployment: Deployment) -> int:
     """Return how many transactions hold outbox rows."""
     return int(

@@ -17,7 +17,8 @@ from tests.acceptance.politeness import breaches, read_access_log
 from tests.acceptance.settling import (
     check_agreement,
     check_no_dead_letters,
-    fetching,
+    first_fetches,
+    first_leases,
     relaying,
     settle,
 )
@@ -53,8 +54,8 @@ def test_every_page_arrives_once_politely_whatever_is_killed(
 def kill_each_worker(deployment: Deployment) -> None:
     """SIGKILL each worker several times while it holds started work."""
     holds = {
-        "crawler": lambda: fetching(deployment) > 0,
-        "indexer": lambda: deployment.leased("indexer:jobs") > 0,
+        "crawler": lambda: first_fetches(deployment),
+        "indexer": lambda: first_leases(deployment, "indexer:jobs"),
         "sync": lambda: relaying(deployment) > 0,
     }
     for _ in range(KILLS_OF_EACH):

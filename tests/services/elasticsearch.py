@@ -60,6 +60,7 @@ class Elasticsearch:
         """Start the node and return when its health is not red; about 10 s."""
         if not (self._directory / "config").exists():
             self._configure()
+        scratch = str(self._directory / "tmp")
         self._process.start(
             [str(self._home / "bin" / "elasticsearch")],
             ready=self._healthy,
@@ -69,7 +70,8 @@ class Elasticsearch:
                 "ES_JAVA_HOME": str(self._java),
                 "ES_JAVA_OPTS": "-Xms400m -Xmx400m",
                 "ES_PATH_CONF": str(self._directory / "config"),
-                "ES_TMPDIR": str(self._directory / "tmp"),
+                "ES_TMPDIR": scratch,
+                "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={scratch}",
             },
             privileges=unprivileged.privileges([self._home / "bin", self._directory / "config"]),
         )
