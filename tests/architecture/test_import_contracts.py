@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.architecture.planted_imports import PACKAGES, PROJECT, contracts, plants, sow
+from tests.architecture.planted_imports import PACKAGES, PROJECT, Plant, contracts, plants, sow
 
 EXPECTED = {
     "purpose-packages",
@@ -88,3 +88,8 @@ def lint(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _no_caches(directory: str, names: list[str]) -> list[str]:
     return [name for name in names if name == "__pycache__"]
+
+
+def test_an_assert_of_a_helper_says_what_differed(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"exists.*nowhere\.py"):
+        sow(Plant("nowhere", "shared"), tmp_path)
