@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 import uvloop
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -32,6 +34,8 @@ EXAMPLES = int(
     os.environ.get("QUEUE_MODEL_EXAMPLES") or (100 if os.environ.get("REQUIRE_SERVICES") else 30)
 )
 """CI sees 100 histories, `make nightly` 2,000, a laptop some each time."""
+SEED = int(os.environ.get("QUEUE_MODEL_SEED") or secrets.randbits(64))
+"""Printed when a history fails; the same seed draws the same histories again."""
 CAPS = {"one": 1, "two": 2}
 """How many jobs of a lane may run at once."""
 CONSUMERS = st.integers(0, 1)
@@ -56,6 +60,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.commands: list[str] = []
         self.loop = uvloop.new_event_loop()
         self.harness = self.new_harness()
         limits = {lane: LaneLimits(max_running=cap) for lane, cap in CAPS.items()}
@@ -76,12 +81,21 @@ class QueueMachine(RuleBasedStateMachine):
         return queue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
+        asked = {name: value for name, value in work.cr_frame.f_locals.items() if name != "self"}
+        self.commands.append(f"{work.__qualname__} {asked}")
+        answer = self.loop.run_until_complete(work)
+        self.commands[-1] += f" -> {answer}"
+        return answer
 
     def teardown(self) -> None:
-        self.what_runs_in_a_lane_is_counted()
-        self.run(self.harness.close())
-        self.loop.close()
+        """Say what was asked and answered, for a failure that does not come again."""
+        if error := sys.exc_info()[1]:
+            error.add_note("\n".join(self.commands))
+        try:
+            self.what_runs_in_a_lane_is_counted()
+        finally:
+            self.run(self.harness.close())
+            self.loop.close()
 
     @initialize(jobs=st.lists(JOBS, min_size=4, max_size=8))
     def begin(self, jobs: list[Job]) -> None:
@@ -238,7 +252,7 @@ class QueueMachine(RuleBasedStateMachine):
                 assert counts == (each.attempt, each.crashes)
 
 
-@pytest.mark.timeout(max(300, 5 * EXAMPLES))
+@pytest.mark.timeout(max(600, 5 * EXAMPLES))
 @pytest.mark.parametrize("server", ["memory", "valkey9", "redis7"])
 def test_random_histories_agree_with_the_model(server: str, request: pytest.FixtureRequest) -> None:
     fixture = {"valkey9": "redis_url", "redis7": "redis7_url"}.get(server)
@@ -248,13 +262,16 @@ def test_random_histories_agree_with_the_model(server: str, request: pytest.Fixt
         def new_harness(self) -> Harness:
             return RedisHarness(url) if url else MemoryHarness()
 
+    print(f"to see the same histories: QUEUE_MODEL_SEED={SEED} QUEUE_MODEL_EXAMPLES={EXAMPLES}")
     run_state_machine_as_test(
-        Machine,
+        seed(SEED)(Machine),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=30,
             deadline=None,
             database=None,
+            print_blob=True,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
