@@ -335,6 +335,12 @@ def kafka_url() -> str:
     return shared_server.shared_url("kafka", directory, controller)
 
 
+@pytest.fixture(scope="session")
+def kafka_node(kafka_url: str) -> Path:
+    """Directory of the server of `kafka_url`; see tests/services/kafka_secure.py."""
+    return _session()[1] / "kafka" / "node"
+
+
 @pytest.fixture
 def kafka_server(new_directory: Callable[[str], Path]) -> Iterator[Kafka]:
     """A private Kafka; takes about 5 s to start."""

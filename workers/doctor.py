@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 from rich.console import Console
@@ -75,7 +74,7 @@ async def _redis(url: str) -> Checkup:
 
 
 async def _broker(url: str) -> Checkup:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0]
     if scheme.startswith(("redis", "unix")):
         return await _redis(url)
     if scheme.startswith("postgres"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
@@ -15,7 +13,7 @@ _ADAPTERS = {
     **dict.fromkeys(("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"), "redis"),
     **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
     **dict.fromkeys(("nats", "tls"), "nats_jetstream"),
-    "kafka": "kafka",
+    **dict.fromkeys(("kafka", "kafka+ssl"), "kafka"),
     **dict.fromkeys(("postgres", "postgresql"), "postgres"),
     "memory": "memory",
 }
@@ -165,11 +163,25 @@ def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
 async def check_broker(url: str, *, allow_eviction: bool = False) -> None:
     """Look whether a producer may trust this broker; consumers look when they open a queue.
 
-    Raises DependencyError when Redis is missing or may drop jobs, unless `allow_eviction`. Other
-    brokers refuse a publish that they cannot keep.
+    Raises DependencyError when it is missing, refuses the login or is too old, or when Redis may
+    drop jobs, unless `allow_eviction`.
     """
-    if _ADAPTERS.get(urlsplit(url).scheme) != "redis":
-        return
+    match _adapter(url):
+        case "redis":
+            await _check_redis(url, allow_eviction)
+        case "postgres":
+            from shared.postgres.database import PostgresDatabase
+
+            database = PostgresDatabase(url, max_connections=1)
+            await database.open()
+            await database.close()
+        case "memory":
+            pass
+        case _:
+            await look_at_broker(url)
+
+
+async def _check_redis(url: str, allow_eviction: bool) -> None:
     from shared.redis.client import connect
     from shared.redis.server import check_server
 
@@ -204,12 +216,18 @@ def _lacking(settings: QueueSettings, url: str, capability: str) -> ConfigError:
         require(create_queue(settings, url).capabilities, capability)
     except ConfigError as error:
         return error
-    return ConfigError(f"{urlsplit(url).scheme}:// has {capability}, but no adapter for them")
+    return ConfigError(f"{_scheme(url)}:// has {capability}, but no adapter for them")
 
 
 def _adapter(url: str) -> str:
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if adapter := _ADAPTERS.get(scheme):
         return adapter
     known = ", ".join(f"{name}://" for name in _ADAPTERS)
     raise ConfigError(f"no queue adapter for {scheme or 'a URL without scheme'}; known: {known}")
+
+
+def _scheme(url: str) -> str:
+    """Not by urlsplit: what it has against a URL may quote the password."""
+    scheme, separator, _ = url.partition("://")
+    return scheme.lower() if separator else ""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """A setting with which acknowledged jobs may be lost, and what to do about it."""
+
+    what: str
+    advice: str
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,5 +21,6 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
     """Its address, without a login."""
     version: str = ""
     """Empty where the broker does not tell."""
+    risks: Sequence[Risk] = ()
     unseen: str = ""
-    """Settings that decide whether jobs survive a power cut, and that no client can see."""
+    """Settings on which it depends whether jobs are kept, and that no client can see."""

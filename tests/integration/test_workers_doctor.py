@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from shared.embedded.postgres import PostgresServer
 from shared.embedded.server_process import free_port
+from shared.errors import DependencyError
+from shared.queue.factory import check_broker
 from tests.services.servers import Postgres, Redis
 from workers.__main__ import main
 from workers.checks import elasticsearch_server, postgres_server, redis_server
@@ -150,11 +152,11 @@ def test_a_data_directory_below_a_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "name", "version", "unseen"),
+    ("server", "name", "version", "level", "words"),
     [
-        ("nats", "NATS", "2.", "sync_interval: always"),
-        ("rabbitmq", "RabbitMQ", "3.", ""),
-        ("kafka", "Kafka", "", "log.flush.interval.messages"),
+        ("nats", "NATS", "2.", "ok", "not visible from here: whether sync_interval is always"),
+        ("rabbitmq", "RabbitMQ", "3.", "ok", "not visible from here: how many nodes"),
+        ("kafka", "Kafka", "", "warning", "a power cut loses what was acknowledged last"),
     ],
 )
 def test_the_broker_of_the_queues_is_looked_at(
@@ -163,23 +165,37 @@ def test_the_broker_of_the_queues_is_looked_at(
     server: str,
     name: str,
     version: str,
-    unseen: str,
+    level: str,
+    words: str,
 ) -> None:
     monkeypatch.setenv("QUEUE_URL", request.getfixturevalue(f"{server}_url"))
     checks = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]
     (found,) = [each for each in checks if each["name"] == name]
-    assert found["level"] == "ok", found
+    assert found["level"] == level, found
     assert found["version"].startswith(version)
-    assert unseen in " ".join(each["what"] for each in found["findings"])
+    assert words in " ".join(each["what"] for each in found["findings"])
 
 
-@pytest.mark.parametrize("scheme", ["nats", "tls", "amqp", "amqps", "kafka"])
+@pytest.mark.parametrize("scheme", ["nats", "tls", "amqp", "amqps", "kafka", "kafka+ssl"])
 def test_a_broker_that_is_not_there_is_an_error_without_its_password(
     monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    login = "" if scheme == "kafka" else "user:canary-77@"
-    monkeypatch.setenv("QUEUE_URL", f"{scheme}://{login}127.0.0.1:{free_port()}")
+    monkeypatch.setenv("QUEUE_URL", f"{scheme}://user:canary-77@127.0.0.1:{free_port()}")
     said = CliRunner().invoke(main, ["doctor", "--json"])
     assert said.exit_code == 3
     assert "Start it, or set QUEUE_URL" in said.output
     assert "canary-77" not in said.output
+
+
+@pytest.mark.parametrize("scheme", ["redis", "nats", "amqp", "kafka", "postgres"])
+async def test_a_producer_does_not_start_without_its_broker(scheme: str) -> None:
+    with pytest.raises(DependencyError) as raised:
+        await check_broker(f"{scheme}://user:canary-77@127.0.0.1:{free_port()}")
+    assert "canary-77" not in str(raised.value)
+
+
+@pytest.mark.parametrize("server", ["redis", "nats", "rabbitmq", "kafka", "database"])
+async def test_a_producer_starts_with_its_broker(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    await check_broker(request.getfixturevalue(f"{server}_url"))

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
+from tests.services.kafka_secure import SCRAM_USERS, SecureListener
 from tests.services.missing import missing
 
 VERSION = "4.1.1"
@@ -46,10 +47,11 @@ class Kafka:
     """A single node with a 400 MB heap that lives in a directory.
 
     `proxied` is the port of a proxy: the node listens on `proxied_port` behind it, and names the
-    proxy to clients that come that way, so that they come back through it.
+    proxy to clients that come that way, so that they come back through it. With `secure` it has a
+    further listener, for TLS and a login: see tests/services/kafka_secure.py.
     """
 
-    def __init__(self, directory: Path, *, proxied: int = 0) -> None:
+    def __init__(self, directory: Path, *, proxied: int = 0, secure: bool = False) -> None:
         self._directory = directory.resolve()
         self._class_path = f"{libraries()}/*"
         self._java = java()
@@ -58,6 +60,7 @@ class Kafka:
         self.proxied_port = free_port()
         self.proxied = proxied
         self._controller_port = free_port()
+        self._secure = SecureListener(self._directory, free_port()) if secure else None
 
     @property
     def url(self) -> str:
@@ -109,12 +112,14 @@ class Kafka:
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(self._directory / "data"),
         }
+        if self._secure:
+            self._secure.join(lines)
         settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [str(self._java), "-cp", self._class_path, "kafka.tools.StorageTool"]
-        subprocess.run(
-            [*tool, "format", "-t", cluster, "-c", str(settings)], check=True, capture_output=True
-        )
+        command = [*tool, "format", "-t", cluster, "-c", str(settings)]
+        subprocess.run([*command, *(SCRAM_USERS if self._secure else ())], check=True,
+                       capture_output=True)  # fmt: skip
 
     def _listening(self) -> bool:
         try:

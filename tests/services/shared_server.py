@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -52,7 +53,7 @@ def _look_for_kafka() -> None:
 
 _KINDS = {
     "elasticsearch": _Kind(elasticsearch.Elasticsearch, _look_for_elasticsearch),
-    "kafka": _Kind(kafka.Kafka, _look_for_kafka),
+    "kafka": _Kind(partial(kafka.Kafka, secure=True), _look_for_kafka),
     "rabbitmq": _Kind(rabbitmq.RabbitMQ, rabbitmq.programs),
 }
 

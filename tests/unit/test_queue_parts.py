@@ -179,6 +179,7 @@ def test_the_port_imports_no_client_library() -> None:
         "amqp://h",
         "nats://h",
         "kafka://h:9092",
+        "kafka+ssl://h:9092",
         "postgres://h",
         "postgresql://h",
         "tls://h",

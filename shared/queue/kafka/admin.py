@@ -34,7 +34,7 @@ class KafkaQueueAdmin:
         address = read_address(url)
         self._topics = topics_of(settings.name)
         self._reader = Reader(address, self._topics)
-        self._publisher = Publisher(address.servers)
+        self._publisher = Publisher(address)
         self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._topics_exist = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,16 @@ from aiokafka import errors
 
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 
-_FORBIDDEN = (
+_NO_LOGIN = (
     errors.AuthenticationFailedError,
     errors.AuthenticationMethodNotSupported,
+    errors.SaslAuthenticationFailed,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+)
+LASTING = (*_NO_LOGIN, ssl.SSLCertVerificationError)
+"""What another attempt to connect cannot mend."""
+_FORBIDDEN = (
     errors.TopicAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
     errors.ClusterAuthorizationFailedError,
@@ -24,6 +32,16 @@ def translated(servers: str) -> Iterator[None]:
     """Raise ConnectionLostError, DependencyError or ConfigError for a client's error."""
     try:
         yield
+    except _NO_LOGIN as error:
+        raise DependencyError(
+            f"Kafka at {servers} refuses the login (user, password and mechanism of the URL): "
+            f"{error}"
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise DependencyError(
+            f"the certificate of Kafka at {servers} is not trusted: {error.verify_message}; "
+            "name the file of its authority by ?cafile= in the URL, or by SSL_CERT_FILE"
+        ) from error
     except _FORBIDDEN as error:
         raise DependencyError(f"Kafka at {servers} forbids this: {error}") from error
     except errors.InvalidSessionTimeoutError as error:

@@ -11,11 +11,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from shared.errors import ConnectionLostError
 from shared.observability.logs import get_logger
+from shared.queue.kafka.address import Address
 from shared.queue.kafka.assignor import NumberAssignor
 from shared.queue.kafka.closing import stop
 from shared.queue.kafka.faults import translated
 from shared.queue.kafka.reader import Reader
 from shared.queue.kafka.record import Record
+from shared.queue.kafka.starting import start
 from shared.queue.kafka.topics import Topics
 from shared.queue.kafka.window import Window
 
@@ -37,7 +39,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
     """Reads and commits for one consumer. `windows` has the partitions that are its own."""
 
     def __init__(
-        self, servers: str, topics: Topics, reader: Reader, kind: str, session_seconds: float
+        self, address: Address, topics: Topics, reader: Reader, kind: str, session_seconds: float
     ) -> None:
         self.name = uuid4().hex
         self.windows: dict[TopicPartition, Window] = {}
@@ -46,7 +48,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         self.session_seconds = session_seconds
         self.confirmed_at = 0.0
         """Monotonic reading at which the coordinator surely took this member for alive."""
-        self._servers = servers
+        self._address = address
+        self._servers = address.servers
         self._topics = topics
         self._reader = reader
         self.taken_over = 0
@@ -61,7 +64,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         self._aside: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **address.client(),
             client_id=f"{kind}/{self.name[:8]}",
             group_id=topics.inbox,
             enable_auto_commit=False,
@@ -83,7 +86,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         """Join the group; partitions come later."""
         with translated(self._servers):
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._consumer.start()
+                await start(self._consumer, self._address)
         self._consumer.subscribe(self._topics.consumed, listener=self)
 
     async def stop(self) -> None:

@@ -9,9 +9,11 @@ from itertools import count
 
 from aiokafka import AIOKafkaProducer, errors
 
+from shared.queue.kafka.address import Address
 from shared.queue.kafka.closing import stop
 from shared.queue.kafka.faults import translated
 from shared.queue.kafka.record import Outgoing
+from shared.queue.kafka.starting import start
 
 ANSWER_SECONDS = 15.0
 MOST_BATCH_BYTES = 900_000
@@ -23,8 +25,8 @@ SPREAD = 500
 class Publisher:
     """One producer, started at the first record."""
 
-    def __init__(self, servers: str) -> None:
-        self._servers = servers
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._turn = count()
@@ -36,7 +38,7 @@ class Publisher:
         """
         if not records:
             return
-        with translated(self._servers):
+        with translated(self._address.servers):
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     producer = await self._started()
@@ -56,14 +58,14 @@ class Publisher:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._servers,
+                    **self._address.client(),
                     acks="all",
                     enable_idempotence=True,
                     max_batch_size=MOST_BATCH_BYTES,
                     max_request_size=100 * MOST_BATCH_BYTES,  # the broker knows its own limit
                 )
                 try:
-                    await producer.start()
+                    await start(producer, self._address)
                 except BaseException:
                     await stop(producer)
                     raise

@@ -63,7 +63,7 @@ class KafkaQueue:
         self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._reader = Reader(self._address, self._topics)
-        self._publisher = Publisher(self._address.servers)
+        self._publisher = Publisher(self._address)
         self._kind = ""
         self._origin = ""
         self._exchanger: Exchanger | None = None
@@ -157,7 +157,7 @@ class KafkaQueue:
 
     async def _joined(self) -> Exchanger:
         seconds = self._settings.lease_seconds
-        member = Member(self._address.servers, self._topics, self._reader, self._kind, seconds)
+        member = Member(self._address, self._topics, self._reader, self._kind, seconds)
         try:
             await member.start()
         except BaseException:

@@ -13,6 +13,7 @@ from shared.queue.kafka.address import Address
 from shared.queue.kafka.closing import stop
 from shared.queue.kafka.faults import translated
 from shared.queue.kafka.record import Record, Stored, read_stored
+from shared.queue.kafka.starting import start
 from shared.queue.kafka.topics import Topics, create_missing
 from shared.queue.kafka.window import Progress, read_progress
 from shared.queue.port import QueueDepth
@@ -161,9 +162,9 @@ class Reader:
     async def _started(self) -> AIOKafkaAdminClient:
         async with self._starting:
             if self._admin is None:
-                admin = AIOKafkaAdminClient(bootstrap_servers=self._address.servers)
+                admin = AIOKafkaAdminClient(**self._address.client())
                 try:
-                    await admin.start()
+                    await start(admin, self._address)
                 except BaseException:
                     await admin.close()
                     raise
@@ -177,13 +178,13 @@ class Reader:
             if self._consumer is None:
                 partitions = await self._partitions(admin)
                 consumer = AIOKafkaConsumer(
-                    bootstrap_servers=self._address.servers,
+                    **self._address.client(),
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
                     fetch_max_wait_ms=_READ_MS,
                 )
                 try:
-                    await consumer.start()
+                    await start(consumer, self._address)
                     consumer.assign(partitions)
                     consumer.pause(*partitions)
                 except BaseException:

@@ -8,6 +8,8 @@ from shared.queue.nats_jetstream.session import Session
 from shared.queue.nats_jetstream.streams import refuse_old, succeeded
 from shared.queue.server_report import ServerReport
 
+_UNSEEN = "whether sync_interval is always, without which a power cut loses acknowledged jobs"
+
 
 async def look(url: str) -> ServerReport:
     """Return what the server tells. Raises DependencyError when no queue can be opened on it."""
@@ -22,4 +24,4 @@ async def look(url: str) -> ServerReport:
         raise DependencyError(str(error)) from error
     finally:
         await session.close()
-    return ServerReport(where=str(address), version=version, unseen="sync_interval: always")
+    return ServerReport(where=str(address), version=version, unseen=_UNSEEN)

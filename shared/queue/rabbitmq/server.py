@@ -9,6 +9,7 @@ from shared.queue.rabbitmq.connection import address_of, checked_url, connect
 from shared.queue.server_report import ServerReport
 
 _LEASE_SECONDS = 30.0
+_UNSEEN = "how many nodes have copies of a quorum queue: with one, its disk is all there is"
 
 
 async def look(url: str) -> ServerReport:
@@ -21,4 +22,5 @@ async def look(url: str) -> ServerReport:
     version = connection.server_properties.get("version", "")
     await connection.close()
     text = version.decode() if isinstance(version, bytes) else str(version)
-    return ServerReport(where=address_of(url).removeprefix("RabbitMQ at "), version=text)
+    where = address_of(url).removeprefix("RabbitMQ at ")
+    return ServerReport(where=where, version=text, unseen=_UNSEEN)

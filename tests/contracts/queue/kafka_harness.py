@@ -6,6 +6,7 @@ import time
 
 from shared.clock import SystemClock
 from shared.queue.administration import QueueAdmin
+from shared.queue.kafka.address import read_address
 from shared.queue.kafka.admin import KafkaQueueAdmin
 from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.queue import KafkaQueue
@@ -40,7 +41,7 @@ class KafkaHarness(Harness):
         self.settings = QueueSettings(name=self.settings.name, lease_seconds=LEASE_SECONDS)
         self.clock = ShiftedClock()
         self._queues: list[KafkaQueue] = []
-        self._producer = Publisher(url.partition("://")[2].partition("?")[0])
+        self._producer = Publisher(read_address(self.url))
         self._open.push_async_callback(self._producer.close)
 
     def queue(self, settings: QueueSettings, decoder: InboxDecoder = decode_message) -> Queue:
