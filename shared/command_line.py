@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
 
 from shared.config import load
 from shared.errors import WorkerSuiteError
+from shared.extras import absent
 
 S = TypeVar("S", bound=msgspec.Struct)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,9 +32,16 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (lack := absent(error)) is None:
+                raise
+            self._end(ctx, lack)
         except WorkerSuiteError as error:
-            click.echo(f"{self.name}: {error}", err=True)
-            ctx.exit(error.exit_code)
+            self._end(ctx, error)
+
+    def _end(self, ctx: click.Context, error: WorkerSuiteError) -> NoReturn:
+        click.echo(f"{self.name}: {error}", err=True)
+        ctx.exit(error.exit_code)
 
 
 def run_options(*, workers: str, metrics_port: int) -> Callable[[Command], Command]:

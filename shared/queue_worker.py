@@ -54,6 +54,8 @@ def run_queue_worker(
     """
     try:
         settings = load(WorkerSettings, flags={}, environ=environ).settings
+        # A single process imports its adapter itself; those of a group are forked with it.
+        preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
     except ConfigError as error:
         configure("info", "auto", worker=kind)
         log.error("worker_failed", error=str(error))
@@ -93,8 +95,6 @@ def run_queue_worker(
                 close=opened.pop_all().aclose,
             )
 
-    # A single process imports its adapter itself; those of a group are forked with it.
-    preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
     return run_worker(kind, settings, table, build, preload=preload)
 
 

@@ -13,7 +13,6 @@ import click
 from shared.command_line import Commands, config_option, json_option
 from shared.config import Loaded, load
 from workers.queue import queue
-from workers.screen import screen
 from workers.settings import SuiteSettings
 from workers.top import top
 
@@ -56,6 +55,7 @@ def up(config: Path | None, **flags: Any) -> None:
     DATABASE_URL, REDIS_URL or ELASTICSEARCH_URL name servers of your own; then runs the three
     workers as processes and starts one again when it ends.
     """
+    from workers.screen import screen
     from workers.up import run
 
     run(_settings(flags, config).settings, screen())
@@ -81,6 +81,7 @@ def demo(**options: Any) -> None:
     of the output is `DEMO {...}` for programs.
     """
     from workers.demo import run
+    from workers.screen import screen
 
     run(screen(), **options)
 
@@ -95,6 +96,7 @@ def doctor(config: Path | None, as_json: bool, **flags: Any) -> None:
     Exit code 0 when nothing is wrong (warnings allowed), 3 when a dependency cannot be used.
     """
     from workers import doctor as office
+    from workers.screen import screen
 
     checkups = asyncio.run(office.examine(_settings(flags, config).settings))
     if as_json:
@@ -114,6 +116,7 @@ def show_config(command: str | None, config: Path | None, as_json: bool) -> None
     Secrets are hidden. With --config name the command that the file is for.
     """
     from workers import config_listing
+    from workers.screen import screen
 
     if config is not None and command is None:
         raise click.UsageError("--config needs a COMMAND: a file holds the settings of one")

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from indexer.search.factory import create_index
-from indexer.search.port import SearchIndex
-from indexer.settings import IndexerSettings
 from shared.config import load
-from shared.postgres.database import PostgresDatabase
 from shared.queue.administration import QueueAdmin
 from shared.queue.factory import (
     create_queue,
@@ -22,7 +19,10 @@ from shared.queue.port import Queue, QueueSettings
 from shared.queue.schedules import ScheduleStore
 from shared.queue.server_report import ServerReport
 from shared.settings import WorkerSettings
-from workers.progress import Observer
+
+if TYPE_CHECKING:
+    from indexer.search.port import SearchIndex
+    from workers.progress import Observer
 
 
 @asynccontextmanager
@@ -30,6 +30,11 @@ async def open_observer(
     environment: Mapping[str, str],
 ) -> AsyncIterator[tuple[Observer, SearchIndex]]:
     """Connect to the servers of workers that run with this environment on top of ours."""
+    from indexer.search.factory import create_index
+    from indexer.settings import IndexerSettings
+    from shared.postgres.database import PostgresDatabase
+    from workers.progress import Observer
+
     environ = {**os.environ, **environment}
     settings = load(IndexerSettings, flags={}, environ=environ).settings
     connection = await PostgresDatabase(settings.database_url).dedicated_connection()

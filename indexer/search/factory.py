@@ -8,6 +8,7 @@ from pathlib import Path
 from indexer.search.port import SearchIndex
 from indexer.settings import IndexerSettings
 from shared.errors import ConfigError
+from shared.extras import install
 
 
 def create_index(settings: IndexerSettings, on_bulk: Callable[[int, float], None]) -> SearchIndex:
@@ -25,7 +26,7 @@ def create_index(settings: IndexerSettings, on_bulk: Callable[[int, float], None
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"SEARCH_BACKEND={settings.backend()} needs the package {error.name}:"
-            f" install worker-suite[{settings.backend()}]"
+            f" {install(settings.backend())}"
         ) from error
 
 

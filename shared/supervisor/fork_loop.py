@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -44,7 +45,9 @@ def run_fork_loop(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         for module in preload:
-            importlib.import_module(module)
+            # What is not installed is told by the child that needs it.
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(module)
         gc.freeze()
         loop = ForkLoop(first, targets)
         loop.run()

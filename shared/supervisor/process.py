@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from shared.errors import WorkerSuiteError
+from shared.extras import absent
 from shared.observability.health import Query, Response, Route
 from shared.observability.logs import get_logger
 from shared.supervisor.parts import Build, ProcessContext, Service, WorkerParts
@@ -69,6 +70,8 @@ def exit_code_of(error: BaseException) -> int:
     """Tell a person what ended the worker, and return the exit code that says it to a machine."""
     if isinstance(error, BaseExceptionGroup):
         return exit_code_of(error.exceptions[0])
+    if isinstance(error, ModuleNotFoundError):
+        error = absent(error) or error
     if isinstance(error, WorkerSuiteError):
         log.error("worker_failed", error=str(error))
         return error.exit_code

@@ -113,8 +113,11 @@ def test_a_wrong_setting_ends_it_with_code_2_and_says_which(run: Callable[..., E
     assert worker.process.wait(DEADLINE_SECONDS) == 2
 
 
-def test_a_broker_that_no_adapter_knows_ends_it_with_code_2(run: Callable[..., Example]) -> None:
-    worker = run("mail.py", QUEUE_URL="carrier-pigeon://loft")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_broker_that_no_adapter_knows_ends_it_with_code_2(
+    run: Callable[..., Example], processes: str
+) -> None:
+    worker = run("mail.py", QUEUE_URL="carrier-pigeon://loft", PROCESSES=processes)
     worker.says("no queue adapter for carrier-pigeon")
     assert worker.process.wait(DEADLINE_SECONDS) == 2
 

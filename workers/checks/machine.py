@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import DependencyError
+from shared.extras import install
 from workers.checks.finding import Checkup, Finding, unreachable
 
 _LEAST_FREE_BYTES = 1 << 30
@@ -39,7 +40,7 @@ async def embedded_index() -> Checkup:
     """Look whether the embedded index is installed."""
     if importlib.util.find_spec("tantivy") is None:
         error = DependencyError("the package tantivy is not installed")
-        advice = "pip install 'worker-suite[tantivy]', or set ELASTICSEARCH_URL."
+        advice = f"{install('tantivy')}, or set ELASTICSEARCH_URL."
         return unreachable("Search index", "nowhere", error, advice)
     what = "ELASTICSEARCH_URL is not set: the embedded Tantivy is used"
     return Checkup(
