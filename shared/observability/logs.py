@@ -1,7 +1,7 @@
 """Structured logs: one event a line on stderr, JSON for machines, coloured text on a terminal.
 
-structlog is imported with the first record, not at start-up: it costs more than the rest of the
-core together. A record below the level costs one comparison.
+structlog, which writes for people, is imported with their first record and not for machines: it
+would be a tenth of a worker's start. A record below the level costs one comparison.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import msgspec
 
 Format = Literal["auto", "json", "console"]
+Render = Callable[[dict[str, Any]], str]
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -25,7 +28,7 @@ class _Settings:
     console = False
     stream: TextIO | None = None
     bound: dict[str, str] = {}  # noqa: RUF012 - replaced as a whole, never changed
-    sink: Any = None
+    render: Render | None = None
 
 
 class EventLogger:
@@ -73,7 +76,7 @@ def configure(
     _Settings.stream = stream or sys.stderr
     _Settings.console = format == "console" or (format == "auto" and _Settings.stream.isatty())
     _Settings.bound = bound
-    _Settings.sink = None
+    _Settings.render = None
     root = logging.getLogger()
     root.handlers[:] = [_LibraryRecords()]
     root.setLevel(LEVELS["info"] if level == "debug" else max(LEVELS["warning"], _Settings.level))
@@ -94,72 +97,54 @@ class _LibraryRecords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
-        _emit(
-            level if level in LEVELS else "error",
-            "library_message",
-            {
-                "logger": record.name,
-                "message": record.getMessage(),
-                "exc_info": record.exc_info,
-            },
-        )
-
-
-def _emit(level: str, event: str, fields: dict[str, Any]) -> None:
-    if _Settings.sink is None:
-        _Settings.sink = _build_sink()
-    # Work goes on when nobody can be told about it: stderr may be a pipe whose reader has gone.
-    with contextlib.suppress(OSError):
-        getattr(_Settings.sink, level)(event, **_Settings.bound, **fields)
+        fields = {"message": record.getMessage(), "exc_info": record.exc_info}
+        logger = EventLogger(record.name)
+        logger._write(level if level in LEVELS else "error", "library_message", fields)
 
 
 def prepare() -> None:
     """Import now what the first record would, such as before a fork."""
-    _structlog()
+    _renderer()
 
 
-def _structlog() -> Any:
-    # It loads rich where it finds it, which costs twice as much as all the rest, for tracebacks in
-    # colour that we do not print. A None in sys.modules makes that import fail.
+def _renderer() -> Render:
+    if _Settings.render is None:
+        _Settings.render = _for_people() if _Settings.console else _for_machines
+    return _Settings.render
+
+
+def _emit(level: str, event: str, fields: dict[str, Any]) -> None:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    record = {"event": event, "level": level, "timestamp": now, **_Settings.bound, **fields}
+    if error := _error_of(record.pop("exc_info", None)):
+        record["exception"] = "".join(traceback.format_exception(error)).rstrip("\n")
+    # Control characters are shown as escapes: text from the web must not drive a terminal.
+    line = _renderer()({key: _harmless(value) for key, value in record.items()})
+    # Work goes on when nobody can be told about it: stderr may be a pipe whose reader has gone.
+    with contextlib.suppress(OSError):
+        print(f"{line}\n", end="", file=_Settings.stream or sys.stderr, flush=True)
+
+
+def _error_of(exc_info: Any) -> BaseException | None:
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    return error if isinstance(error, BaseException) else None
+
+
+def _for_machines(record: dict[str, Any]) -> str:
+    return msgspec.json.encode(record, order="deterministic").decode()
+
+
+def _for_people() -> Render:
+    # structlog loads rich where it finds it, which costs twice as much as all the rest, for
+    # tracebacks in colour that we do not print. A None in sys.modules makes that import fail.
     hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
     try:
-        import structlog
+        from structlog.dev import ConsoleRenderer, plain_traceback
     finally:
         if hidden:
             del sys.modules["rich"]
-    return structlog
-
-
-def _build_sink() -> Any:
-    structlog = _structlog()
-    shown = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if _Settings.console
-        else structlog.processors.JSONRenderer(serializer=_json)
-    )
-    return structlog.wrap_logger(
-        structlog.PrintLogger(_Settings.stream or sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(_Settings.level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _neutralise,
-            shown,
-        ],
-    )
-
-
-def _json(record: dict[str, Any], default: Any = None) -> str:
-    return msgspec.json.encode(record, enc_hook=repr, order="deterministic").decode()
-
-
-def _neutralise(
-    _logger: object, _method: str, record: MutableMapping[str, Any]
-) -> Mapping[str, Any]:
-    """Show control characters as escapes: text from the web must not drive a terminal."""
-    return {key: _harmless(value) for key, value in record.items()}
+    render = ConsoleRenderer(exception_formatter=plain_traceback)
+    return lambda record: render(None, record["level"], record)
 
 
 def _harmless(value: Any) -> Any:

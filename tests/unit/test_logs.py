@@ -111,15 +111,32 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
         logs.configure("info")
 
 
-def test_structlog_is_not_imported_before_the_first_record() -> None:
+def test_structlog_is_imported_with_the_first_record_for_people_only_and_never_rich() -> None:
+    """rich would be more than half of the time and memory of these logs."""
     code = (
-        "import sys; from shared.observability import logs; logs.configure('info');"
-        "logs.get_logger('x').debug('hidden'); print('structlog' in sys.modules)"
+        "import sys; from shared.observability import logs\n"
+        "def imported(): print([name for name in ('structlog', 'rich') if name in sys.modules])\n"
+        "logs.configure('info', 'json'); logs.get_logger('x').info('machines'); imported()\n"
+        "logs.configure('info', 'console'); logs.get_logger('x').debug('hidden'); imported()\n"
+        "logs.get_logger('x').info('people'); imported()\n"
+        "import rich.table\n"  # others still can
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
-    assert answer.stdout == "False\n"
+    assert answer.stdout.splitlines() == ["[]", "[]", "['structlog']"]
+
+
+def test_a_library_s_exception_is_written_with_its_traceback(stream: io.StringIO) -> None:
+    logs.configure("info", "json", stream=stream)
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        logging.getLogger("library").exception("failed")
+    logging.getLogger("library").error("no exception")
+    broke, told = records(stream)
+    assert broke["exception"].endswith("ValueError: bad")
+    assert "exception" not in told
 
 
 async def test_start_and_end_of_a_job_are_logged_at_debug_level_only(stream: io.StringIO) -> None:

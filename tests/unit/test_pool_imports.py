@@ -33,22 +33,6 @@ def test_the_core_of_a_worker_imports_no_library_that_can_wait() -> None:
     assert answer.stdout.split() == []
 
 
-def test_the_first_record_does_not_load_rich() -> None:
-    """structlog would: more than half of the time and memory of a worker's logs."""
-    code = (
-        "import sys\n"
-        "from shared.observability import logs\n"
-        "logs.configure('info', 'json', stream=sys.stderr)\n"
-        "logs.get_logger('x').info('told')\n"
-        "print('structlog' in sys.modules, 'rich' in sys.modules)\n"
-        "import rich.table\n"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert answer.stdout.split() == ["True", "False"]
-
-
 def test_the_redis_library_does_not_load_opentelemetry_and_others_still_can() -> None:
     code = (
         "import sys, shared.queue.redis.queue\n"
