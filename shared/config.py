@@ -7,7 +7,6 @@ the environment and in a file is the field's name (upper case in the environment
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -121,6 +120,8 @@ def _meta_of(hint: Any) -> msgspec.Meta | None:
 
 
 def _read_file(path: Path, known: set[str]) -> dict[str, Any]:
+    import tomllib  # most workers have no file
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

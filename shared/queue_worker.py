@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from shared.config import load
 from shared.errors import ConfigError
@@ -26,10 +27,11 @@ from shared.pool.worker_pool import WorkerPool
 from shared.queue.factory import adapter_of, create_queue, create_schedule_store
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, QueueSettings
-from shared.queue.schedules import Schedule
-from shared.schedules.scheduler import Scheduler
 from shared.settings import WorkerSettings
 from shared.supervisor.worker import ProcessContext, Service, WorkerParts, run_worker
+
+if TYPE_CHECKING:
+    from shared.queue.schedules import Schedule
 
 log = get_logger(__name__)
 
@@ -77,6 +79,8 @@ def run_queue_worker(
             await source.open(kind, job_types)
             services: list[Service] = [QueueDepthProbe(wanted.name, source.depth, queue_metrics)]
             if schedules:
+                from shared.schedules.scheduler import Scheduler
+
                 store = create_schedule_store(wanted, settings.broker())
                 opened.push_async_callback(store.close)
                 services.append(Scheduler(store, schedules))

@@ -80,8 +80,12 @@ class Bench(msgspec.Struct, frozen=True):
             "FEATURE": self.load.feature,
             "LEDGER": ledger.path,
         } | more
-        path = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-        return {**os.environ, **path, **{f"BENCH_{name}": str(told[name]) for name in told}}
+        python = {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "ignore",
+            "PYTHONDONTWRITEBYTECODE": "",  # what a user installs is compiled
+        }
+        return {**os.environ, **python, **{f"BENCH_{name}": str(told[name]) for name in told}}
 
     def publish(self, ledger: Ledger, **more: object) -> None:
         """Publish the jobs and return when the broker has them."""

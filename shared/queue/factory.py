@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
-from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings, require
-from shared.queue.schedules import ScheduleStore
-from shared.queue.server_report import ServerReport
+
+if TYPE_CHECKING:
+    from shared.queue.administration import QueueAdmin
+    from shared.queue.schedules import ScheduleStore
+    from shared.queue.server_report import ServerReport
 
 _ADAPTERS = {
     **dict.fromkeys(("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"), "redis"),

@@ -26,6 +26,9 @@ _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "socket_timeout": ANSWER_TIMEOUT_SECONDS,
 }
+if hasattr(redis, "DriverInfo"):  # since 7.2
+    # Else each client reads the library's version from its installed files, to tell the server.
+    _OPTIONS["driver_info"] = None
 
 
 def connect(url: str) -> redis.asyncio.Redis:

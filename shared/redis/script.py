@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -22,8 +23,7 @@ class Script:
 
         What an earlier file declares, a later one may use. Raises FileNotFoundError.
         """
-        parts = [files(package).joinpath(name).read_text(encoding="utf-8") for name in names]
-        self._text = "\n".join(parts)
+        self._text = "\n".join(_read(package, name) for name in names)
         self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(
@@ -43,3 +43,9 @@ class Script:
             return client.evalsha(self._hash, len(keys), *keys, *arguments)
         except NoScriptError:
             return client.eval(self._text, len(keys), *keys, *arguments)
+
+
+@cache
+def _read(package: str, name: str) -> str:
+    """Read a file once: most are part of several scripts."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -46,6 +47,7 @@ def run_worker(
     one after the other; a worker of one process drains and returns 0. Errors of the suite are
     logged and return their exit code.
     """
+    gc.freeze()  # what is there by now stays: no collection during the start looks at it again
     _configure_logs(kind, settings, 0)
     metrics = ProcessMetrics(table)
     worker = _Worker(kind, settings, table, metrics, build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,6 +34,17 @@ async def test_what_cannot_be_sent_is_said() -> None:
     connection = connect("redis://h").connection_pool.make_connection()
     with pytest.raises(DataError):
         connection.pack_command("SET", "k", object())
+
+
+@pytest.mark.parametrize("kind", [connect, connect_blocking])
+def test_a_connection_does_not_look_for_the_version_of_the_library(
+    kind: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads installed files, which takes longer than to connect."""
+    looked: list[str] = []
+    monkeypatch.setattr("importlib.metadata.version", lambda name: looked.append(name) or "1")
+    kind("redis://h").connection_pool.make_connection()
+    assert looked == []
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
