@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from shared.config import load
+from shared.errors import ConfigError
 from shared.queue.administration import QueueAdmin
 from shared.queue.factory import (
     create_queue,
@@ -50,9 +51,11 @@ async def open_observer(
 
 
 @asynccontextmanager
-async def open_queue_admin(name: str) -> AsyncIterator[QueueAdmin]:
-    """Reach a queue on the environment's broker. Raises ConfigError for an impossible name."""
-    admin = create_queue_admin(QueueSettings(name=name), _broker())
+async def open_queue_admin(settings: QueueSettings) -> AsyncIterator[QueueAdmin]:
+    """Reach a queue on the environment's broker.
+
+    Raises ConfigError for an impossible name, and for memory://, which no other process reaches."""
+    admin = create_queue_admin(settings, _broker())
     try:
         yield admin
     finally:
@@ -60,9 +63,9 @@ async def open_queue_admin(name: str) -> AsyncIterator[QueueAdmin]:
 
 
 @asynccontextmanager
-async def open_queue(name: str) -> AsyncIterator[Queue]:
+async def open_queue(settings: QueueSettings) -> AsyncIterator[Queue]:
     """Reach a queue as a producer. Raises as `open_queue_admin`."""
-    queue = create_queue(QueueSettings(name=name), _broker())
+    queue = create_queue(settings, _broker())
     try:
         yield queue
     finally:
@@ -70,9 +73,9 @@ async def open_queue(name: str) -> AsyncIterator[Queue]:
 
 
 @asynccontextmanager
-async def open_schedules(name: str) -> AsyncIterator[ScheduleStore]:
+async def open_schedules(settings: QueueSettings) -> AsyncIterator[ScheduleStore]:
     """Reach the periodic jobs of a queue. Raises as `open_queue_admin`."""
-    store = create_schedule_store(QueueSettings(name=name), _broker())
+    store = create_schedule_store(settings, _broker())
     try:
         yield store
     finally:
@@ -85,7 +88,13 @@ async def broker_report(url: str) -> ServerReport:
 
 
 def _broker() -> str:
-    return load(WorkerSettings, flags={}, environ=os.environ).settings.broker()
+    url = load(WorkerSettings, flags={}, environ=os.environ).settings.broker()
+    if url.startswith("memory:"):
+        raise ConfigError(
+            "QUEUE_URL=memory:// is a queue inside of one process, which no other can reach; "
+            "set it to the broker of the worker that you mean"
+        )
+    return url
 
 
 def _unwatched(_bytes: int, _seconds: float) -> None:

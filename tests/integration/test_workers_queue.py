@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -33,8 +35,8 @@ def url(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return redis_url
 
 
-async def give_up(url: str) -> None:
-    queue = create_queue(QueueSettings(name=QUEUE), url)
+async def give_up(url: str, name: str = QUEUE) -> None:
+    queue = create_queue(QueueSettings(name=name), url)
     await queue.open("indexer", ["index_document"])
     claimed = (await queue.exchange([], 10)).deliveries
     await queue.exchange([Settlement(each, DeadLetter("no room")) for each in claimed], 0)
@@ -176,6 +178,65 @@ def test_a_drain_pauses_and_waits_for_what_runs(url: str) -> None:
 def test_a_queue_without_schedules_says_so(url: str) -> None:
     assert run("schedules", QUEUE).output == "No schedules.\n"
     assert run("schedules", QUEUE, "--forget", "nightly").exit_code == 1
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands["queue"].commands))  # type: ignore[attr-defined]
+def test_every_verb_answers_programs_too(verb: str) -> None:
+    assert "--json" in run(verb, "--help").output
+
+
+def told(*arguments: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(run(*arguments, "--json").output)
+    return answer
+
+
+def test_what_was_changed_is_told_as_json(url: str) -> None:
+    keys = published("--type", "send") + published("--type", "send")
+    assert told("replay", QUEUE, "--type", "index_document") == {"replayed": 1}
+    assert told("purge", QUEUE, "--all") == {"deleted": 1}
+    assert told("cancel", QUEUE, keys[0]) == {"cancelled": 1}
+    assert told("pause", QUEUE) == {"queue": QUEUE, "type": None, "paused": True}
+    assert told("resume", QUEUE) == {"queue": QUEUE, "type": None, "paused": False}
+    assert claim(url) == 2
+    ran = run("drain", QUEUE, "--type", "send", "--timeout", "0", "--json")
+    assert ran.exit_code == 1
+    assert json.loads(ran.output) == {"queue": QUEUE, "type": "send", "paused": True, "running": 1}
+
+
+def test_a_queue_on_several_shards_is_looked_at_and_paused_as_a_whole(url: str) -> None:
+    published("--type", "send")
+    assert run("--shards", "3", "pause", QUEUE).exit_code == 0
+    lines = "\n".join(['{"type": "send"}'] * 30)
+    ran = CliRunner().invoke(
+        main, ["queue", "--shards", "3", "publish", QUEUE, "--file", "-"], input=lines
+    )
+    assert "30 published" in ran.output
+    assert told("--shards", "3", "depth", QUEUE)["ready"] == 31
+    each = [told("depth", name)["ready"] for name in (f"{QUEUE}.1", f"{QUEUE}.2")]
+    assert all(0 < ready < 30 for ready in each)
+    assert claim(url) == 0
+    assert run("--shards", "0", "depth", QUEUE).exit_code == 2
+
+
+def test_a_dead_letter_is_shown_where_nothing_else_can_be(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"dead-{uuid4().hex[:8]}"
+    monkeypatch.setenv("QUEUE_URL", nats_url)
+    key = told("publish", name, "--type", "index_document")["keys"][0]
+    asyncio.run(give_up(nats_url, name))
+    assert told("show", name, key)["reason"] == "no room"
+    ran = run("show", name, "nobody")
+    assert (ran.exit_code, "has no listing" in ran.output) == (2, True)
+
+
+def test_a_queue_inside_of_another_process_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QUEUE_URL", "memory://")
+    for arguments in (["depth", QUEUE], ["publish", QUEUE, "--type", "send"]):
+        ran = run(*arguments)
+        assert (ran.exit_code, "inside of one process" in ran.output) == (2, True)
 
 
 def test_a_server_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

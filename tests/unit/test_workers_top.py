@@ -104,8 +104,10 @@ def run(*arguments: str) -> str:
     return ran.output
 
 
-def test_workers_and_queues_are_shown(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QUEUE_URL", "memory://")
+def test_workers_and_queues_are_shown(
+    address: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
     look = json.loads(run("--worker", address, "--queue", "jobs", "--json"))
     (worker,) = look["workers"]
     assert worker["types"][0]["per_second"] == pytest.approx(7 / look["seconds"])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.errors import WorkerSuiteError
-from shared.queue.port import QueueDepth
+from shared.queue.port import QueueDepth, QueueSettings
 from workers.top.figures import Samples, WorkerFigures, figures, samples_of
 
 _ANSWER_SECONDS = 2.0
@@ -76,7 +76,7 @@ async def _depth(name: str, silent: dict[str, str]) -> QueueDepth | None:
     from workers.bootstrap import open_queue_admin
 
     try:
-        async with open_queue_admin(name) as admin:
+        async with open_queue_admin(QueueSettings(name=name)) as admin:
             return await admin.depth()
     except WorkerSuiteError as error:
         silent[name] = str(error)
