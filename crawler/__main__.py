@@ -118,12 +118,12 @@ def check(config: Path | None, as_json: bool, url: str) -> None:
     when the page would not be stored.
     """
     from crawler import printing
-    from crawler.bootstrap import PRELOAD
+    from crawler.bootstrap import HELPERS
     from crawler.check_command import check as walk
     from shared.supervisor.fork_server import ForkServer
 
     settings = settings_from(CrawlerSettings, config)
-    forks = ForkServer.start(preload=PRELOAD)
+    forks = ForkServer.start(preload=HELPERS)
     steps = asyncio.run(walk(settings, url, forks))
     show(as_json, steps, printing.check_lines(steps))
     sys.exit(0 if all(step.passed is not False for step in steps) else EXIT_CODE_REFUSED)

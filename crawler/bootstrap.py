@@ -36,14 +36,15 @@ from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
 from shared.postgres.database import PostgresDatabase
 from shared.postgres.port import Database
-from shared.queue.factory import create_queue
+from shared.queue.factory import adapter_of, create_queue
 from shared.queue.port import Queue, QueueSettings
 from shared.supervisor.fork_server import ForkServer
 from shared.supervisor.parts import Service
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
 
 KIND = "crawler"
-PRELOAD = ("crawler.parser.child",)
+HELPERS = ("crawler.parser.child",)
+PRELOAD = ("crawler.frontier.postgres_redis.frontier", "shared.documents.postgres")
 SEED_WORKERS = 2
 GRANT_SECONDS = 10.0
 BEYOND_TIMEOUT_SECONDS = 5.0
@@ -67,7 +68,8 @@ def run(settings: CrawlerSettings) -> int:
     metrics = CrawlerMetrics(table)
     queue_metrics = QueueMetrics(table, [settings.seeds_key])
     build = partial(_build, settings, packs, metrics, queue_metrics)
-    return run_worker(KIND, settings, table, build, preload=PRELOAD)
+    preload = [*PRELOAD, adapter_of(settings.broker())]
+    return run_worker(KIND, settings, table, build, preload=preload, helpers=HELPERS)
 
 
 def load(settings: CrawlerSettings) -> Packs:

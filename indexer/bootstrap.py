@@ -13,6 +13,7 @@ from indexer.processors.delete_document import DeleteDocument
 from indexer.processors.index_document import IndexDocument
 from indexer.processors.settle_batch import BatchSettler
 from indexer.reconcile import Reconciler
+from indexer.search.factory import adapter_of as index_adapter_of
 from indexer.search.factory import create_index
 from indexer.search.port import SearchIndex
 from indexer.settings import IndexerSettings
@@ -27,12 +28,14 @@ from shared.pool.queue_depth import QueueDepthProbe, QueueMetrics
 from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
 from shared.postgres.database import PostgresDatabase
+from shared.queue.factory import adapter_of as queue_adapter_of
 from shared.queue.factory import create_queue
 from shared.queue.port import Queue, QueueSettings
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
 
 KIND = "indexer"
 JOB_TYPES = (INDEX_DOCUMENT, DELETE_DOCUMENT)
+PRELOAD = ("shared.documents.postgres",)
 _MOST_CONNECTIONS = 10
 
 
@@ -51,7 +54,8 @@ def run(settings: IndexerSettings) -> int:
     pool_metrics = PoolMetrics(table, JOB_TYPES)
     queue_metrics = QueueMetrics(table, [settings.queue_key])
     build = partial(_build, settings, metrics, pool_metrics, queue_metrics)
-    return run_worker(KIND, settings, table, build)
+    preload = [*PRELOAD, queue_adapter_of(settings.broker()), index_adapter_of(settings)]
+    return run_worker(KIND, settings, table, build, preload=preload)
 
 
 def queue_of(settings: IndexerSettings) -> Queue:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shared.config import load
 from shared.errors import ConfigError
 from shared.observability.logs import configure, get_logger
@@ -26,7 +28,7 @@ from shared.pool.settings import PoolSettings
 from shared.pool.worker_pool import WorkerPool
 from shared.queue.factory import adapter_of, create_queue, create_schedule_store
 from shared.queue.message import decode_message
-from shared.queue.port import InboxDecoder, QueueSettings
+from shared.queue.port import InboxDecoder, Queue, QueueSettings
 from shared.settings import WorkerSettings
 from shared.supervisor.worker import ProcessContext, Service, WorkerParts, run_worker
 
@@ -56,55 +58,87 @@ def run_queue_worker(
     """
     try:
         settings = load(WorkerSettings, flags={}, environ=environ).settings
-        # A single process imports its adapter itself; those of a group are forked with it.
-        preload = [adapter_of(settings.broker())] if settings.processes > 1 else ()
+        adapter = adapter_of(settings.broker())
     except ConfigError as error:
         configure("info", "auto", worker=kind)
         log.error("worker_failed", error=str(error))
         return error.exit_code
-    wanted = queue
-    if isinstance(wanted, str):
-        wanted = QueueSettings(name=wanted, lease_seconds=settings.lease_seconds)
-    job_types = [processor.job_type for processor in processors]
+    if isinstance(queue, str):
+        queue = QueueSettings(name=queue, lease_seconds=settings.lease_seconds)
     table = MetricsTable()
-    metrics = PoolMetrics(table, job_types)
-    queue_metrics = QueueMetrics(table, [wanted.name])
+    worker = _QueueWorker(
+        kind=kind,
+        settings=settings,
+        queue=queue,
+        processors=processors,
+        schedules=schedules,
+        middleware=middleware,
+        decoder=decoder,
+        pool_metrics=PoolMetrics(table, _types(processors)),
+        queue_metrics=QueueMetrics(table, [queue.name]),
+    )
+    return run_worker(kind, settings, table, worker.build, preload=[adapter])
 
-    async def build(_: ProcessContext) -> WorkerParts:
-        source = create_queue(
-            wanted, settings.broker(), allow_eviction=settings.allow_eviction, decoder=decoder
-        )
+
+class _QueueWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """What each process of the worker is built from."""
+
+    kind: str
+    settings: WorkerSettings
+    queue: QueueSettings
+    processors: Sequence[AnyProcessor]
+    schedules: Sequence[Schedule]
+    middleware: Sequence[Middleware]
+    decoder: InboxDecoder
+    pool_metrics: PoolMetrics
+    queue_metrics: QueueMetrics
+
+    async def build(self, _: ProcessContext) -> WorkerParts:
+        """Open the queue; what was opened is closed again when that fails."""
         async with AsyncExitStack() as opened:
-            opened.push_async_callback(source.close)
-            await source.open(kind, job_types)
-            services: list[Service] = [QueueDepthProbe(wanted.name, source.depth, queue_metrics)]
-            if schedules:
-                from shared.schedules.scheduler import Scheduler
-
-                store = create_schedule_store(wanted, settings.broker())
-                opened.push_async_callback(store.close)
-                services.append(Scheduler(store, schedules))
+            source = await self._open(opened)
+            probe = QueueDepthProbe(self.queue.name, source.depth, self.queue_metrics)
             return WorkerParts(
-                pools=[
-                    WorkerPool(
-                        source,
-                        processors,
-                        settings=_pool_settings(settings, wanted),
-                        metrics=metrics,
-                        middleware=middleware,
-                    )
-                ],
-                services=services,
+                pools=[self._pool(source)],
+                services=[probe, *self._schedulers(opened)],
                 probes={"queue": source.depth},
                 close=opened.pop_all().aclose,
             )
 
-    return run_worker(kind, settings, table, build, preload=preload)
+    async def _open(self, opened: AsyncExitStack) -> Queue:
+        source = create_queue(
+            self.queue,
+            self.settings.broker(),
+            allow_eviction=self.settings.allow_eviction,
+            decoder=self.decoder,
+        )
+        opened.push_async_callback(source.close)
+        await source.open(self.kind, _types(self.processors))
+        return source
+
+    def _schedulers(self, opened: AsyncExitStack) -> Sequence[Service]:
+        if not self.schedules:
+            return ()
+        from shared.schedules.scheduler import Scheduler  # few workers have schedules
+
+        store = create_schedule_store(self.queue, self.settings.broker())
+        opened.push_async_callback(store.close)
+        return [Scheduler(store, self.schedules)]
+
+    def _pool(self, source: Queue) -> WorkerPool:
+        settings = PoolSettings(
+            workers=self.settings.workers,
+            grace_seconds=self.settings.grace_seconds,
+            unknown_type_patience_seconds=self.queue.unknown_type_patience_seconds,
+        )
+        return WorkerPool(
+            source,
+            self.processors,
+            settings=settings,
+            metrics=self.pool_metrics,
+            middleware=self.middleware,
+        )
 
 
-def _pool_settings(settings: WorkerSettings, queue: QueueSettings) -> PoolSettings:
-    return PoolSettings(
-        workers=settings.workers,
-        grace_seconds=settings.grace_seconds,
-        unknown_type_patience_seconds=queue.unknown_type_patience_seconds,
-    )
+def _types(processors: Sequence[AnyProcessor]) -> list[str]:
+    return [processor.job_type for processor in processors]

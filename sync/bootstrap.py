@@ -12,7 +12,7 @@ from shared.job_outbox.publish import open_job_outbox
 from shared.job_outbox.relay import JobRelay
 from shared.observability.metrics import MetricsTable
 from shared.postgres.database import PostgresDatabase
-from shared.queue.factory import check_broker, create_queue
+from shared.queue.factory import adapter_of, check_broker, create_queue
 from shared.queue.port import Queue, QueueSettings
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker
 from sync.metrics import SyncMetrics
@@ -24,6 +24,7 @@ from sync.sources.port import QueueIdentity
 from sync.targets.index_jobs import IndexJobs
 
 KIND = "sync"
+PRELOAD = ("shared.documents.postgres",)
 _CONNECTIONS = 4
 
 
@@ -31,7 +32,9 @@ def run(settings: SyncSettings) -> int:
     """Run the worker until it is told to stop; return its exit code."""
     check(settings)
     table = MetricsTable()
-    return run_worker(KIND, settings, table, partial(_build, settings, SyncMetrics(table)))
+    build = partial(_build, settings, SyncMetrics(table))
+    preload = [*PRELOAD, adapter_of(settings.broker())]
+    return run_worker(KIND, settings, table, build, preload=preload)
 
 
 def check(settings: SyncSettings) -> None:

@@ -30,6 +30,12 @@ def create_index(settings: IndexerSettings, on_bulk: Callable[[int, float], None
         ) from error
 
 
+def adapter_of(settings: IndexerSettings) -> str:
+    """Name the module of the adapter that is chosen, for a process that imports it before it
+    forks."""
+    return f"indexer.search.{settings.backend()}.index"
+
+
 def _elasticsearch(settings: IndexerSettings, on_bulk: Callable[[int, float], None]) -> SearchIndex:
     if not settings.elasticsearch_url:
         raise ConfigError("SEARCH_BACKEND=elasticsearch needs ELASTICSEARCH_URL, which is not set")

@@ -35,12 +35,14 @@ def run_worker(
     build: Build,
     *,
     preload: Sequence[str] = (),
+    helpers: Sequence[str] = (),
 ) -> int:
     """Run a worker until it is told to stop; return the exit code of the process.
 
     Must be called before any thread or event loop exists. `kind` names the worker in logs
     (`crawler`, `indexer`, `sync`). `table` must be complete: nothing can be declared afterwards.
-    `preload` names modules that helper processes need; the fork server imports them once.
+    The fork server imports once what its children need: `preload` names the modules that `build`
+    imports, which a group is forked with, and `helpers` those that helper processes need.
 
     SIGTERM or SIGINT: stop claiming, drain up to `settings.grace_seconds`, return 0. A second
     signal ends the process at once. SIGHUP: each process of a group is replaced by a fresh fork,
@@ -53,7 +55,7 @@ def run_worker(
     worker = _Worker(kind, settings, table, metrics, build)
     if settings.processes == 1 and not settings.max_memory_mb:
         table.seal(1)
-        fork_server = ForkServer.start(preload=preload)
+        fork_server = ForkServer.start(preload=helpers)
         return run_to_exit_code(worker.run_alone(fork_server))
 
     from shared.supervisor.group import Group
@@ -61,7 +63,7 @@ def run_worker(
     members = worker.members()
     table.seal(len(members))
     logs.prepare()  # its own first record would; this way the processes share it
-    fork_server = ForkServer.start(members, preload=preload)
+    fork_server = ForkServer.start(members, preload=[*preload, *helpers])
     return run_to_exit_code(Group(settings, table, metrics, fork_server).run())
 
 

@@ -85,6 +85,7 @@ def main() -> int:
         spinning = asyncio.create_task(processor.spin()) if os.environ.get("SPIN") else None
         pool_settings = PoolSettings(workers=settings.workers, grace_seconds=settings.grace_seconds)
         pool = WorkerPool(queue, [processor], settings=pool_settings, metrics=metrics)
+        _write(f"loaded {context.index} {'colorsys' in sys.modules}")
         _write(f"built {context.index} {os.getpid()}")
 
         async def probe() -> None:
@@ -100,7 +101,7 @@ def main() -> int:
 
         return WorkerParts(pools=[pool], probes={"queue": probe}, close=close)
 
-    return run_worker("test", settings, table, build)
+    return run_worker("test", settings, table, build, preload=["colorsys"])
 
 
 if __name__ == "__main__":

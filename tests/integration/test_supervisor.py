@@ -185,6 +185,16 @@ def test_a_killed_process_is_replaced_and_the_totals_stay_right(start: Start) ->
     assert worker.ends_with() == 0, worker.said()
 
 
+@pytest.mark.parametrize(("processes", "loaded"), [("1", ["False"]), ("2", ["True", "True"])])
+def test_the_processes_of_a_group_are_forked_with_what_they_need(
+    processes: str, loaded: list[str], start: Start
+) -> None:
+    """Importing it would be most of the time until a forked worker works."""
+    worker = start(PROCESSES=processes)
+    worker.wait_for("built", len(loaded))
+    assert [line[2] for line in worker.lines("loaded")] == loaded
+
+
 def test_a_group_that_was_ready_outlives_a_server_that_goes_away(start: Start) -> None:
     worker = start(PROCESSES="2")
     worker.wait_ready()
@@ -322,9 +332,13 @@ def test_a_working_worker_can_be_looked_into(start: Start, processes: int) -> No
     status, tasks = worker.get("/debug/tasks")
     assert status == 200
     assert tasks.count("await asyncio.sleep(nap.seconds)") == processes
-    status, profile = worker.get("/debug/profile?seconds=0.2")
-    assert status == 200
-    assert profile.count("NapProcessor.spin") >= processes
+
+    def profile_has_all() -> bool:  # a process that gets no CPU time meanwhile has no samples
+        status, profile = worker.get("/debug/profile?seconds=0.2")
+        assert status == 200
+        return profile.count("NapProcessor.spin") >= processes
+
+    until(profile_has_all, "a profile has what every process does")
     assert worker.get("/debug/profile?seconds=never")[0] == 400
 
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TypeVar
 
 import pytest
 
+from crawler import bootstrap as crawler
+from crawler.settings import CrawlerSettings
+from indexer import bootstrap as indexer
+from indexer.settings import IndexerSettings
+from shared.config import load
 from shared.queue_worker import run_queue_worker
+from shared.settings import WorkerSettings
+from sync import bootstrap as sync
+from sync.settings import SyncSettings
+
+S = TypeVar("S", bound=WorkerSettings)
 
 LATER = (
     "structlog",
@@ -69,15 +82,37 @@ def test_the_redis_library_does_not_load_opentelemetry_and_others_still_can() ->
     assert answer.stdout.split() == []
 
 
-@pytest.mark.parametrize(("processes", "loaded"), [("1", []), ("2", ["shared.queue.memory"])])
-def test_the_processes_of_a_group_are_forked_with_their_adapter(
-    processes: str, loaded: list[str], monkeypatch: pytest.MonkeyPatch
+def _run_mail(environ: dict[str, str]) -> int:
+    return run_queue_worker("mail", "mail:jobs", [], environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("module", "run"),
+    [
+        ("shared.queue_worker", _run_mail),
+        ("crawler.bootstrap", lambda environ: crawler.run(_settings(CrawlerSettings, environ))),
+        ("indexer.bootstrap", lambda environ: indexer.run(_settings(IndexerSettings, environ))),
+        ("sync.bootstrap", lambda environ: sync.run(_settings(SyncSettings, environ))),
+    ],
+)
+def test_every_worker_names_what_its_forked_processes_would_import(
+    module: str, run: Callable[[dict[str, str]], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Importing it would be most of the time until a forked worker works."""
-    preloads = []
-    monkeypatch.setattr(
-        "shared.queue_worker.run_worker", lambda *_, preload: preloads.append(list(preload)) or 0
-    )
-    environ = {"QUEUE_URL": "memory://", "PROCESSES": processes}
-    assert run_queue_worker("tester", "jobs", [], environ=environ) == 0
-    assert preloads == [loaded]
+    said: dict[str, Sequence[str]] = {}
+    monkeypatch.setattr(f"{module}.run_worker", lambda *_, **more: said.update(more) or 0)
+    assert run({"QUEUE_URL": "nats://h", "DATABASE_URL": "postgresql://h/d"}) == 0
+    adapters = {"shared.queue.nats_jetstream.queue"}
+    if module != "shared.queue_worker":
+        adapters.add("shared.documents.postgres")
+    if module == "crawler.bootstrap":
+        adapters.add("crawler.frontier.postgres_redis.frontier")
+        assert said.pop("helpers") == ("crawler.parser.child",)
+    if module == "indexer.bootstrap":
+        adapters.add("indexer.search.tantivy.index")
+    assert set(said.pop("preload")) == adapters
+    assert said == {}
+    assert all(map(find_spec, adapters))
+
+
+def _settings(kind: type[S], environ: dict[str, str]) -> S:
+    return load(kind, flags={}, environ=environ).settings
