@@ -36,7 +36,7 @@ def _run(broker: str, jobs: int, kills: int) -> bool:
         return False
     print(f"LEDGER {json.dumps(line_of(broker, report))}", flush=True)
     found = report.account
-    if found.lost or found.duplicates_by_cause.get(UNEXPLAINED):
+    if found.lost or UNEXPLAINED in {*found.duplicates_by_cause, *found.dead_letters_by_cause}:
         print(f"{broker}: the books lie in {directory}", file=sys.stderr)
         return False
     shutil.rmtree(directory)
@@ -60,6 +60,7 @@ def line_of(broker: str, report: Report) -> dict[str, object]:
         "cut_connections": report.faults["cut"],
         "pauses_past_the_lease": report.faults["pause"],
         "duplicates_by_cause": found.duplicates_by_cause,
+        "dead_letters_by_cause": found.dead_letters_by_cause,
         "death_reasons": report.death_reasons,
         "seconds": round(report.seconds, 1),
     }

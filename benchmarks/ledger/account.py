@@ -1,4 +1,4 @@
-"""What the books say: what was lost, and which fault each duplicate comes from."""
+"""What the books say: what was lost, and which faults the duplicates and dead letters come from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 
 from benchmarks.ledger import books
 
+CRASHED = "crashed"
 REPUBLISHED = "republished"
 UNEXPLAINED = "unexplained"
 
@@ -32,6 +33,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: int
     executed: int
     dead_lettered: int
+    dead_letters_by_cause: Mapping[str, int]
     lost: int
     """Acknowledged, and neither executed nor dead-lettered."""
     duplicates: int
@@ -41,7 +43,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def account(
-    directory: Path, dead: Collection[int], faults: Sequence[Fault], in_flight: int
+    directory: Path,
+    dead: Collection[int],
+    faults: Sequence[Fault],
+    in_flight: int,
+    max_crashes: int,
 ) -> Account:
     """Compare the books; `in_flight` is the most that one worker can hold at once."""
     attempts = Counter(_numbers(directory, "published"))
@@ -53,6 +59,7 @@ def account(
         acknowledged=len(acknowledged),
         executed=len(runs),
         dead_lettered=len(dead),
+        dead_letters_by_cause=_deaths(directory, dead, faults, in_flight, max_crashes),
         lost=len(acknowledged.difference(runs, dead)),
         duplicates=runs.total() - len(runs),
         duplicates_by_cause=causes,
@@ -77,7 +84,8 @@ def _causes(
     job, or by as many repeats of its publish.
     """
     causes: Counter[str] = Counter()
-    for number, explained in _repeated(directory, runs, faults, in_flight).items():
+    repeated = {number for number, times in runs.items() if times > 1}
+    for number, explained in _hit(directory, "executed", repeated, faults, in_flight).items():
         extra = runs[number] - 1
         causes.update(explained[:extra])
         left = max(extra - len(explained), 0)
@@ -87,28 +95,44 @@ def _causes(
     return {cause: times for cause, times in sorted(causes.items()) if times}
 
 
-def _repeated(
-    directory: Path, runs: Counter[int], faults: Sequence[Fault], in_flight: int
+def _deaths(
+    directory: Path,
+    dead: Collection[int],
+    faults: Sequence[Fault],
+    in_flight: int,
+    max_crashes: int,
+) -> Mapping[str, int]:
+    """Count dead letters by cause: a job has crashed when a fault hit so many of its starts."""
+    hits = _hit(directory, "started", dead, faults, in_flight)
+    return Counter(CRASHED if len(each) >= max_crashes else UNEXPLAINED for each in hits.values())
+
+
+def _hit(
+    directory: Path,
+    kind: books.Kind,
+    jobs: Collection[int],
+    faults: Sequence[Fault],
+    in_flight: int,
 ) -> Mapping[int, list[str]]:
-    """For each job that ran more than once: the faults that explain one of its executions each."""
-    found: dict[int, list[str]] = {number: [] for number, times in runs.items() if times > 1}
-    for worker, numbers, times in books.records(directory, "executed"):
+    """For each of these jobs: the faults that hit its workers while they held it, one a record."""
+    found: dict[int, list[str]] = {number: [] for number in jobs}
+    for worker, numbers, times in books.records(directory, kind):
         windows = [
-            (_held_at(fault.at_ns, times, in_flight), fault.kind)
-            for fault in faults
-            if worker in fault.workers
+            (_held_at(each.at_ns, times, in_flight), each.kind)
+            for each in faults
+            if worker in each.workers
         ]
         for at, number in enumerate(numbers):
             if number in found:
-                found[number] += [kind for held, kind in windows if at in held][:1]
+                found[number] += [fault for held, fault in windows if at in held][:1]
     return found
 
 
 def _held_at(fault_ns: int, times: Sequence[int], in_flight: int) -> range:
-    """Which executions of a worker were of jobs it can have held at a fault, by their place.
+    """Which records of a worker are of jobs it can have held at a fault, by their place.
 
-    It had finished at most `in_flight` of them and not settled yet, and what it still finishes
-    comes next.
+    It had started or finished at most `in_flight` of them and not settled yet, and what it still
+    starts or finishes of what it holds comes next.
     """
     place = bisect_right(times, fault_ns)
     return range(place - in_flight, place + in_flight)

@@ -69,12 +69,19 @@ class Campaign:
                 dead, reasons = await self._dead_letters()
         finally:
             self._server.kill()
+        self._keep(dead)
+        most_crashes = queue_settings(QUEUE).max_crashes
         return Report(
-            account(self._books, dead, self._faults, self._broker.in_flight),
+            account(self._books, dead, self._faults, self._broker.in_flight, most_crashes),
             Counter(fault.kind for fault in self._faults),
             reasons,
             time.monotonic() - started,
         )
+
+    def _keep(self, dead: Collection[int]) -> None:
+        """Write down what else an account is made of, for whoever looks into one."""
+        for name, what in ("faults", self._faults), ("dead", sorted(dead)):
+            (self._books.parent / f"{name}.json").write_bytes(msgspec.json.encode(what))
 
     async def _publish_work_and_break(self, children: Children, proxy: Proxy) -> None:
         urls = self._server.url, proxy.url

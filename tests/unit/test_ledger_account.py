@@ -31,15 +31,16 @@ def after(kind: str, *workers: str) -> Fault:
 def sum_up(
     directory: Path, *faults: Fault, dead: tuple[int, ...] = (), in_flight: int = 5
 ) -> Account:
-    return account(directory, dead, faults, in_flight)
+    return account(directory, dead, faults, in_flight, max_crashes=2)
 
 
 def test_a_sound_run_has_no_losses_and_no_duplicates(directory: Path) -> None:
     write(directory, "executed", "a", range(6))
     write(directory, "executed", "b", range(6, 10))
     assert sum_up(directory) == Account(
-        published=10, acknowledged=10, executed=10, dead_lettered=0, lost=0,
-        duplicates=0, duplicates_by_cause={}, stale_settlements_refused=0,
+        published=10, acknowledged=10, executed=10, dead_lettered=0,
+        dead_letters_by_cause={}, lost=0, duplicates=0, duplicates_by_cause={},
+        stale_settlements_refused=0,
     )  # fmt: skip
 
 
@@ -103,6 +104,17 @@ def test_a_fault_explains_as_much_for_each_worker_it_hits(directory: Path) -> No
     restart = after("restart", "a", "b")
     write(directory, "executed", "c", range(10))
     assert sum_up(directory, restart).duplicates_by_cause == {"restart": 8}
+
+
+def test_a_dead_letter_is_explained_by_as_many_crashes_as_it_takes(directory: Path) -> None:
+    write(directory, "started", "a", [1, 2])
+    first = after("kill", "a")
+    write(directory, "started", "b", [1])
+    second = after("restart", "b")
+    write(directory, "started", "b", range(10, 20))
+    write(directory, "started", "b", [2])
+    found = sum_up(directory, first, second, dead=(1, 2))
+    assert found.dead_letters_by_cause == {"crashed": 1, "unexplained": 1}
 
 
 def test_a_repeated_publish_explains_one_more_run(directory: Path) -> None:
