@@ -22,7 +22,7 @@ for _, key in ipairs(ARGV) do
     uncover(key, job)
     conclude(key, job, 'discarded', 'error', 'cancelled')
     local member = in_delayed(delayed, key, job)
-    if member then redis.call('ZREM', delayed, member) else elsewhere[key] = job end
+    if member then withdraw(member, delayed) else elsewhere[key] = job end
     cancelled = cancelled + 1
   end
 end

@@ -37,9 +37,13 @@ local function is_void(member, entry)
   return entry and tonumber(epoch) < read_void(entry)
 end
 
+-- Takes off a waiting member. One that was handed out before had tokens, which must not come up again.
 local function withdraw(member, delayed)
+  local key, epoch = parse(member)
   if redis.call('ZREM', delayed, member) == 0 then
-    void((parse(member)))
+    void(key)
+  elseif epoch % EPOCHS > 0 then
+    renew_generation()
   end
 end
 

@@ -77,6 +77,23 @@ async def test_the_worker_hears_from_its_lease_keeper(harness: Harness) -> None:
         await asyncio.to_thread(keeper.stop)
 
 
+async def test_no_token_of_a_cancelled_job_is_good_for_the_one_that_takes_its_key(
+    queue: Queue, harness: Harness
+) -> None:
+    tokens = set[str]()
+    for delay in (0.0, harness.later):  # ready again, and delayed
+        await queue.publish([job("a")])
+        delivery = await claim_one(queue)
+        await settle(queue, delivery, Retry("once more", delay))
+        assert await harness.admin().cancel(["a"]) == 1
+        tokens.add(delivery.token)
+    await queue.publish([job("a")])
+    last = await claim_one(queue)
+    assert last.token not in tokens
+    assert await settle(queue, delivery, Done()) == [delivery.token]
+    assert await settle(queue, last, Done()) == []
+
+
 async def test_a_cancelled_key_can_be_published_again_and_runs_once(
     queue: Queue, harness: Harness
 ) -> None:

@@ -126,6 +126,20 @@ async def test_a_replaced_key_may_come_again(queue: Queue, harness: Harness) -> 
 
 
 @pytest.mark.needs("replace")
+async def test_no_token_of_a_replaced_job_is_good_for_the_one_that_takes_its_key(
+    queue: Queue, harness: Harness
+) -> None:
+    await queue.publish([job("a", dedup="doc-1")])
+    old = await claim_one(queue)
+    await settle(queue, old, Retry("once more", harness.later))
+    await queue.publish([job("b", dedup="doc-1", replace=True)])
+    await queue.publish([job("a", dedup="doc-1", replace=True)])
+    new = await claim_one(queue)
+    assert (new.job.key, new.token == old.token) == ("a", False)
+    assert await settle(queue, old, Done()) == [old.token]
+
+
+@pytest.mark.needs("replace")
 async def test_a_running_job_is_not_replaced(queue: Queue, harness: Harness) -> None:
     await queue.publish([job("a", dedup="doc-1")])
     running = await claim_one(queue)

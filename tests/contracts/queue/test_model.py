@@ -38,6 +38,8 @@ SEED = int(os.environ.get("QUEUE_MODEL_SEED") or secrets.randbits(64))
 """Printed when a history fails; the same seed draws the same histories again."""
 CAPS = {"one": 1, "two": 2}
 """How many jobs of a lane may run at once."""
+LEASE_SECONDS = 3600.0
+"""Leases and delays end when a history says so, and never by themselves."""
 CONSUMERS = st.integers(0, 1)
 PAUSABLE = st.sampled_from(["other", "other", "inbox", None])
 VERDICTS = st.sampled_from(
@@ -64,12 +66,14 @@ class QueueMachine(RuleBasedStateMachine):
         self.loop = uvloop.new_event_loop()
         self.harness = self.new_harness()
         limits = {lane: LaneLimits(max_running=cap) for lane, cap in CAPS.items()}
-        self.settings = replace(self.harness.settings, lane_limits=limits)
+        self.settings = replace(
+            self.harness.settings, lease_seconds=LEASE_SECONDS, lane_limits=limits
+        )
         self.model = Model(max_crashes=self.settings.max_crashes, caps=CAPS)
         self.queues = [self.run(self._new_consumer()) for _ in range(2)]
         self.deliveries: list[Delivery] = []
         self.published: list[Job] = []
-        self.cancelled: set[str] = set()
+        self.cancelled: dict[str, None] = {}  # in their order: sorted, keys made by time would vary
         self.admin = self.harness.admin()
 
     def new_harness(self) -> Harness:
@@ -118,7 +122,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.cancelled)
     @rule(job=JOBS, data=st.data())
     def publish_what_was_cancelled(self, job: Job, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.cancelled)))
+        key = data.draw(st.sampled_from(list(self.cancelled)))
         if key not in self.model.jobs:
             self._publish(replace(job, key=key))
 
@@ -209,7 +213,7 @@ class QueueMachine(RuleBasedStateMachine):
         keys = self._some(data, "ready", "delayed", "leased")
         assert self.run(self.admin.cancel([*keys, "unknown"])) == len(keys)
         self.model.cancel(keys)
-        self.cancelled.update(keys)
+        self.cancelled |= dict.fromkeys(keys)
 
     def _some(self, data: st.DataObject, *places: str) -> list[str]:
         keys = [each.job.key for each in self.model.at(*places)]
