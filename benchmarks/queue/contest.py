@@ -154,7 +154,9 @@ def _show(rows: Rows, runs: int) -> None:
         latency = [row.median(name) for name in Latency.__struct_fields__]
         killed = [row.killed.lost, row.killed.recovered_after_s] if row.killed else [None, None]
         lines.append([row.peer.name, *figures, *latency, *killed, row.failure])
-    show(f"no-op jobs, one process each, medians of {runs} alternating runs", COLUMNS, lines)
+    size = Load(jobs=0).payload_bytes
+    title = f"no-op jobs of {size} bytes, one process each, medians of {runs} alternating runs"
+    show(title, COLUMNS, lines)
 
 
 def _best(rows: Rows, chosen: Callable[[str], bool]) -> float | None:

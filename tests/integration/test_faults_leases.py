@@ -20,7 +20,7 @@ from shared.queue.port import QueueSettings
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.queue import RedisQueue
 from shared.redis.client import connect
-from shared.verdicts import Done, Settlement
+from shared.verdicts import Done, Settlement, Snooze
 from tests.contracts.queue.harness import claim, claim_one, job, keys, settle
 from tests.faults.clocks import JumpingClock
 from tests.faults.processes import Children
@@ -78,6 +78,23 @@ async def test_consumer_deletion_drops_pending(
     answers = [key async for key in client.scan_iter(match=f"{KEYS.prefix}answer:*")]
     await client.delete(KEYS.alive, KEYS.consumers, *answers)
     assert await claim_soon(other) == ["a", "b"]
+
+
+async def test_delay_longer_than_the_lease(consumer: Consumer, redis_url: str) -> None:
+    """What is put off for several leases is held by nobody: it comes once, and uncrashed."""
+    settings = QueueSettings(name=NAME, lease_seconds=0.2)
+    queues = [await consumer(redis_url, settings) for _ in range(2)]
+    await queues[0].publish([job("delayed", delay=0.6), job("snoozed")])
+    await settle(queues[0], await claim_one(queues[0]), Snooze(0.6))
+    found: list[tuple[str, int, int]] = []
+    async with asyncio.timeout(10):
+        while len(found) < 2 or (await queues[0].depth()).leased:
+            for queue in queues:
+                deliveries = await claim(queue)
+                await queue.exchange([Settlement(each, Done()) for each in deliveries], 0)
+                found += [(each.job.key, each.attempt, each.crashes) for each in deliveries]
+            await queues[0].wait(0.05)
+    assert sorted(found) == [("delayed", 1, 0), ("snoozed", 1, 0)]
 
 
 async def test_reaper_race(consumer: Consumer, redis_url: str, client: redis.asyncio.Redis) -> None:
