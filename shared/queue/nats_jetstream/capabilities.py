@@ -6,7 +6,7 @@ from shared.queue.port import Capabilities
 
 _NO_INDEX = (
     "a stream finds a message by its sequence or its subject, not by what it says (NATS docs, "
-    "JetStream wire API, $JS.API.STREAM.MSG.GET)"
+    "JetStream wire API reference, $JS.API.STREAM.MSG.GET)"
 )
 _NO_CONDITION = (
     "JetStream stores a message unless its Nats-Msg-Id was stored in the duplicate window, whether "
@@ -29,11 +29,12 @@ _WHY = {
     "cancel": _NO_INDEX,
     "listing": _NO_INDEX,
     "pause_type": "a pause holds a consumer, and consumers differ by subject, which is not the job "
-    "type here (docs.nats.io/reference/jetstream/api/consumer/pause)",
+    "type here (NATS docs, JetStream wire API reference, $JS.API.CONSUMER.PAUSE)",
     "results": "an ack carries nothing back to who published; results would need a bucket of their "
     "own, which this adapter does not keep (NATS docs, JetStream, key/value store)",
-    "schedules": "the server's own schedules end with the message of their subject and tell nobody "
-    "that they fired (nats-architecture-and-design, ADR-51)",
+    "schedules": "the server's own schedules repeat one message, body and headers unchanged, and "
+    "know no policy for what was missed; this adapter uses them for delays only "
+    "(nats-architecture-and-design, ADR-51)",
 }
 
 CAPABILITIES = Capabilities(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from shared.queue.port import Capabilities
 
 _LISTING = (
-    "a message can only be looked at by taking it from its queue, and it then comes back as a "
-    "redelivery (rabbitmq.com/docs/queues, rabbitmq.com/docs/quorum-queues#poison-message-handling)"
+    "a message can only be looked at by taking it from its queue "
+    "(rabbitmq.com/docs/queues#consumer-acknowledgement), and it then comes back as a redelivery "
+    "(rabbitmq.com/docs/confirms#automatic-requeueing)"
 )
-_NO_STORE = "the broker keeps messages and no values (rabbitmq.com/tutorials/amqp-concepts)"
+_NO_STORE = (
+    "the broker keeps messages and no values that a client could compare "
+    "(rabbitmq.com/tutorials/amqp-concepts#brokers-role)"
+)
 
 CAPABILITIES = Capabilities(
     idempotent_publish=False,
@@ -32,8 +36,8 @@ CAPABILITIES = Capabilities(
     why={
         "idempotent_publish": (
             "a publish whose confirm is lost is stored again when it is repeated "
-            "(rabbitmq.com/docs/reliability, Acknowledgements and Confirms); "
-            "streams alone deduplicate"
+            "(rabbitmq.com/docs/reliability#publisher-side); streams alone deduplicate "
+            "(rabbitmq.com/docs/streams#deduplication-published-messages)"
         ),
         "crash_count": (
             "a lost connection returns, and counts, also what was sent ahead and never started "
@@ -47,13 +51,14 @@ CAPABILITIES = Capabilities(
         "replace": _LISTING,
         "lanes": _NO_STORE,
         "lease_per_message": (
-            "a message belongs to its worker as long as the channel is open, and heartbeats keep "
-            "that open (rabbitmq.com/docs/heartbeats); they are sent by the event loop, so one "
-            "that is blocked for longer than the lease loses all its jobs"
+            "a message belongs to its worker as long as the channel is open "
+            "(rabbitmq.com/docs/confirms#automatic-requeueing), and heartbeats keep that open "
+            "(rabbitmq.com/docs/heartbeats); they are sent by the event loop, so one that is "
+            "blocked for longer than the lease loses all its jobs"
         ),
         "cancel": _LISTING,
-        "pause": "the broker has no paused queue; only each consumer can stop "
-        "(rabbitmq.com/docs/consumers)",
+        "pause": "the broker has no paused queue; only each consumer can be cancelled "
+        "(rabbitmq.com/docs/consumers#unsubscribing)",
         "pause_type": "one queue holds all types, and a consumer takes them as they come "
         "(rabbitmq.com/docs/queues#message-ordering)",
         "listing": _LISTING,
