@@ -254,6 +254,21 @@ async def test_cut_connections_lose_and_repeat_nothing(consumers: Consumers, pro
     assert got == Counter(job.key for job in sent)
 
 
+async def test_a_cut_connection_costs_publishers_beside_each_other_nothing(
+    consumers: Consumers, proxy: Proxy
+) -> None:
+    """The library mends it by itself; those who wait behind its second attempt must not hear."""
+    queue = create_queue(consumers.settings, proxy.url)
+    await queue.publish([new_job("job", -1)])
+    for _ in range(5):
+        publishing = [asyncio.create_task(queue.publish([new_job("job", n)])) for n in range(20)]
+        await asyncio.sleep(0)
+        await proxy.cut()
+        await asyncio.gather(*publishing)
+    assert (await queue.depth()).ready == 101
+    await queue.close()
+
+
 async def test_a_killed_broker_costs_a_pool_nothing(consumers: Consumers, kafka: Kafka) -> None:
     queue = create_queue(QueueSettings(name=consumers.settings.name, lease_seconds=20), kafka.url)
     await queue.publish([new_job("number", Number(n)) for n in range(JOBS)])

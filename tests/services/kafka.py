@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
@@ -25,7 +26,7 @@ FETCH = (
 """The command that gets the server, about 55 MB."""
 _OLDEST_JAVA = 17
 _START_SECONDS = 60.0
-_SETTINGS = {
+_SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
@@ -51,7 +52,14 @@ class Kafka:
     further listener, for TLS and a login: see tests/services/kafka_secure.py.
     """
 
-    def __init__(self, directory: Path, *, proxied: int = 0, secure: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        proxied: int = 0,
+        secure: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory.resolve()
         self._class_path = f"{libraries()}/*"
         self._java = java()
@@ -60,6 +68,7 @@ class Kafka:
         self.proxied_port = free_port()
         self.proxied = proxied
         self._controller_port = free_port()
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._secure = SecureListener(self._directory, free_port()) if secure else None
 
     @property
@@ -106,7 +115,7 @@ class Kafka:
         ]
         advertised = [listeners[0], f"PROXIED://{LOOPBACK}:{self.proxied or self.proxied_port}"]
         controller = f"{LOOPBACK}:{self._controller_port}"
-        lines = _SETTINGS | {
+        lines = self._settings | {
             "listeners": ",".join([*listeners, f"CONTROLLER://{controller}"]),
             "advertised.listeners": ",".join(advertised),
             "controller.quorum.voters": f"1@{controller}",
@@ -122,8 +131,11 @@ class Kafka:
                        capture_output=True)  # fmt: skip
 
     def _listening(self) -> bool:
+        """Look at every listener: each begins by itself."""
+        ports = [self.port, self.proxied_port, *([self._secure.port] if self._secure else [])]
         try:
-            socket.create_connection((LOOPBACK, self.port), timeout=5).close()
+            for port in ports:
+                socket.create_connection((LOOPBACK, port), timeout=5).close()
         except OSError:
             return False
         return True

@@ -23,6 +23,7 @@ class SecureListener:
 
     def __init__(self, directory: Path, port: int) -> None:
         self._directory = directory
+        self.port = port
         self._address = f"SECURE://{LOOPBACK}:{port}"
         self._url = f"kafka+ssl://{LOOPBACK}:{port}?partitions=1"
 

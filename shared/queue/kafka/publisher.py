@@ -30,6 +30,7 @@ class Publisher:
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._turn = count()
+        self._writing: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Return when every record is stored on all in-sync replicas.
@@ -79,14 +80,19 @@ class Publisher:
                 numbers = sorted(await producer.partitions_for(topic))
                 partition = numbers[next(self._turn) % len(numbers)]
             by_place[topic, partition].extend(part)
-        waiting = [
-            await producer.send_batch(batch, topic, partition=partition)
-            for (topic, partition), part in by_place.items()
-            for batch in _batches(producer, part)
-        ]
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        sending = (self._write(producer, place, part) for place, part in by_place.items())
+        for outcome in await asyncio.gather(*sending, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _write(
+        self, producer: AIOKafkaProducer, place: tuple[str, int], records: Sequence[Outgoing]
+    ) -> None:
+        """Write one batch after the other. The library sends no two at once either, but who waits
+        for it behind a batch that it has to send again is soon told of a timeout."""
+        async with self._writing[place]:
+            for batch in _batches(producer, records):
+                await (await producer.send_batch(batch, place[0], partition=place[1]))
 
     def _placed(
         self, records: Sequence[Outgoing]
