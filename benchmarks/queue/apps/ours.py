@@ -70,7 +70,8 @@ class Noop:
 
     def _begin(self) -> None:
         self._begun = True
-        print(f"FORK_MS {(time.monotonic_ns() - forked_at) / 1e6:.2f}", flush=True)
+        told = f"FORK_MS {(time.monotonic_ns() - forked_at) / 1e6:.2f}\n"
+        print(told, end="", flush=True)  # one write: the processes share the file
 
 
 class NoopInThreads:

@@ -121,7 +121,7 @@ class RedisQueue:
     def lease_keeper(self) -> LeaseKeeper:
         """See WorkSource.lease_keeper."""
         consumer = self._opened().consumer
-        return redis_lease_keeper(self._url, self._keys, self._settings, consumer)
+        return redis_lease_keeper(self._url, self._address, self._keys, self._settings, consumer)
 
     async def depth(self) -> QueueDepth:
         """See Queue.depth."""
