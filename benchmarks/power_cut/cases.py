@@ -12,8 +12,11 @@ import msgspec
 from benchmarks.power_cut.clients import Client, QueueClient, TableClient
 from shared.embedded.postgres import PostgresServer
 from shared.embedded.valkey import ValkeyServer
+from tests.services.kafka import Kafka
 from tests.services.nats import Nats
 from tests.services.rabbitmq import RabbitMQ
+
+_FLUSH = "log.flush.interval.messages"
 
 
 class Server(Protocol):
@@ -83,12 +86,23 @@ def _nats(sync_interval: str, *, safe: bool) -> Case:
     return Case(server="nats", setting=f"sync_interval {sync_interval}", safe=safe, make=make)
 
 
+def _kafka(setting: str, *, safe: bool, **settings: str) -> Case:
+    return Case(
+        server="kafka",
+        setting=setting,
+        safe=safe,
+        make=lambda data: Kafka(data, settings=settings),
+    )
+
+
 CASES: Sequence[Case] = (
     _redis("always", safe=True),
     _redis("everysec", safe=False),
     _redis("no", safe=False),
     _nats("always", safe=True),
     _nats("2m", safe=False),  # the default
+    _kafka(f"{_FLUSH}=1", safe=True, **{_FLUSH: "1"}),
+    _kafka("one broker, its defaults", safe=False),
     Case(server="rabbitmq", setting="quorum queue", safe=True, make=RabbitMQ),
     _postgres("on", safe=True),
     _postgres("off", safe=False),
