@@ -150,12 +150,12 @@ PYTHON_PEERS = tuple(
 )
 
 
-ours_with_sdk = msgspec.structs.replace(
+ours_here = msgspec.structs.replace(
     ours,
     work=(sys.executable, *ours.work[1:]),
     publish=(sys.executable, *ours.publish[1:]),
 )
-"""Ours in the developers' environment."""
+"""Ours in the environment that runs the benchmark; it has the OpenTelemetry SDK."""
 
 
 def with_slots(peer: Peer, slots: int) -> Peer:

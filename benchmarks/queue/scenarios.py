@@ -10,7 +10,7 @@ import msgspec
 from benchmarks.queue import measure
 from benchmarks.queue.features import FEATURES
 from benchmarks.queue.measure import Figures
-from benchmarks.queue.peers import PEERS, Peer, ours, ours_with_sdk
+from benchmarks.queue.peers import PEERS, Peer, ours, ours_here
 from benchmarks.queue.run import Load
 from benchmarks.queue.stage import Stage
 from benchmarks.queue.tables import show
@@ -92,7 +92,7 @@ def features(stage: Stage, times: int) -> None:
     for _ in range(times):
         for name in offered:
             used = msgspec.structs.replace(load, feature=name)
-            peer = ours_with_sdk if FEATURES[name].needs_sdk else ours
+            peer = ours_here if FEATURES[name].needs_sdk else ours
             runs[name].append(measure.throughput(stage.bench(peer, used)))
     rows = []
     for name, figures in runs.items():
