@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from benchmarks.ledger.settings import SLOTS
+from shared.embedded.postgres import PostgresServer
 from shared.embedded.valkey import ValkeyServer
 from tests.services.kafka import Kafka
 from tests.services.nats import Nats
@@ -78,9 +79,14 @@ def _rabbitmq(data: Path, _proxy: int) -> Server:
     return RabbitMQ(data)  # quorum queues sync before they confirm
 
 
+def _postgres(data: Path, _proxy: int) -> Server:
+    return PostgresServer(data)  # fsync and synchronous_commit are on
+
+
 BROKERS: Mapping[str, Broker] = {
     "redis": Broker(make=_redis, in_flight=SLOTS),
     "nats": Broker(make=_nats),
     "kafka": Broker(make=_kafka, behind_proxy=_kafka_behind_proxy),
     "rabbitmq": Broker(make=_rabbitmq),
+    "postgres": Broker(make=_postgres, in_flight=SLOTS),
 }
