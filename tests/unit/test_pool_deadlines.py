@@ -125,6 +125,18 @@ async def test_a_lease_is_renewed_until_the_deadline_plus_the_time_to_settle() -
         assert source.held == {}
 
 
+async def test_a_job_that_has_not_started_keeps_its_lease() -> None:
+    clock, job = FrozenClock(), delivery()
+    batcher = Batcher(Sleeper().work_batch, batch_size=2, linger_seconds=60)
+    batcher.timeout_seconds = 5.0
+    source = DirectedSource(job)
+    times = {"cancel_grace_seconds": 2.0, "settle_seconds": 10.0}
+    async with pool_on(source, batcher, clock=clock, **times):
+        async with source.changed:
+            await source.changed.wait_for(lambda: source.held)
+        assert source.held == {job.token: clock.monotonic() + 60.0 + 17.0}
+
+
 async def test_a_deferred_job_gets_its_time_again() -> None:
     clock, job, go = FrozenClock(), delivery(), asyncio.Event()
     commit: asyncio.Future = asyncio.get_running_loop().create_future()
