@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from nats.aio.client import Client
 
 from shared.jobs import new_job
 from shared.queue.factory import create_queue
+from shared.queue.nats_jetstream.names import CONSUMERS, names_of
 from shared.queue.port import QueueSettings
 from tests.integration import test_queue_kills as kills
 from tests.integration.queue_kill_worker import BATCH
@@ -56,3 +59,25 @@ async def test_a_killed_server_loses_no_job(nats_server: Nats) -> None:
     await queue.close()
     assert depth.dead == 0
     assert set(ledger.done) == set(range(JOBS))
+
+
+async def test_consumer_deletion_drops_pending(nats_url: str) -> None:
+    """Jobs lie in the stream: who deletes its consumers takes away nothing that waits or runs."""
+    name = f"numbers-{uuid4().hex[:8]}"
+    queue = create_queue(QueueSettings(name=name, lease_seconds=2), nats_url)
+    await queue.publish([new_job("number", Number(n)) for n in range(JOBS)])
+    ledger, stop = Ledger(), asyncio.Event()
+    running = await started(queue, ledger, stop)
+    await ledger.reaches(JOBS // 4)
+    client = Client()
+    await client.connect(nats_url)
+    for consumer in CONSUMERS:
+        assert await client.jetstream().delete_consumer(names_of(name).stream, consumer)
+    await client.close()
+    await ledger.reaches(JOBS)
+    stop.set()
+    async with asyncio.timeout(20):
+        await running
+    depth = await queue.depth()
+    await queue.close()
+    assert (depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.queue.nats_jetstream.names import CONSUMERS, Names
 from shared.queue.nats_jetstream.session import Session
-from shared.queue.nats_jetstream.streams import parse_time, succeeded
+from shared.queue.nats_jetstream.streams import made_before, parse_time
 from shared.queue.port import QueueDepth
 
 _BEYOND_ALL = 2**31 - 1
@@ -21,7 +21,7 @@ async def depth(session: Session, names: Names) -> QueueDepth:
     wish = {"subjects_filter": names.delayed("*"), "offset": _BEYOND_ALL}
     asked.append(await session.ask_api(f"STREAM.INFO.{names.stream}", wish))
     answers = await session.answers(asked)
-    dead, *found, delayed = [succeeded(session.read(answer)) for answer in answers]
+    dead, *found, delayed = [made_before(session, answer) for answer in answers]
     consumers = dict(zip(CONSUMERS, found, strict=True))
     pending = {name: int(each["num_pending"]) for name, each in consumers.items()}
     return QueueDepth(

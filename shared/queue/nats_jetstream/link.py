@@ -11,7 +11,10 @@ from shared.queue.nats_jetstream.streams import Origin, prepare
 
 
 class Link:
-    """Connects at the first call, and again at the first call after a connection ended."""
+    """Connects at the first call, and again at the first call after a connection ended.
+
+    So it does, too, when a person deleted streams or consumers: who connects makes what is missing.
+    """
 
     def __init__(self, address: Address, names: Names, lease_seconds: float) -> None:
         self._address = address
@@ -27,6 +30,8 @@ class Link:
         Raises ConnectionLostError, or DependencyError when the server cannot be used.
         """
         async with self._turn:
+            if self._session is not None and self._session.is_outdated:
+                await self._session.close()
             if self._session is None or self._session.ended.is_set():
                 self._session = await self._begin()
             return self._session

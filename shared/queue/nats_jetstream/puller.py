@@ -77,5 +77,6 @@ class Puller:
     def _ended(self, pull: _Pull, status: Mapping[str, str]) -> None:
         gone = status.get("Description", "").lower() == _GONE
         if (status.get("Status") == NO_RESPONDERS or gone) and not pull.answered.done():
-            pull.answered.set_exception(self.session.lost("the queue's consumers are not there"))
+            pull.answered.set_exception(self.session.outdated("the queue's consumers are gone"))
+            pull.answered.exception()  # of several, whoever asked hears one
         pull.end()

@@ -39,6 +39,8 @@ class Session:
         self._open: set[asyncio.Future[None]] = set()
         self._listeners: list[Callable[[], object]] = []
         self.ended = asyncio.Event()
+        self.is_outdated = False
+        """Whether something that was there when it began is gone."""
 
     async def connect(self) -> None:
         """Connect. Raises DependencyError for a refused login, ConnectionLostError otherwise."""
@@ -172,6 +174,11 @@ class Session:
     def lost(self, why: str) -> ConnectionLostError:
         """Return the error that tells what happened, and where."""
         return ConnectionLostError(f"lost NATS at {self._address}: {why}")
+
+    def outdated(self, why: str) -> ConnectionLostError:
+        """Return that error for what was there when the session began; `Link` begins another."""
+        self.is_outdated = True
+        return self.lost(why)
 
     async def _silent(self) -> ConnectionLostError:
         await self.close()

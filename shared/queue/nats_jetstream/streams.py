@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from nats.aio.msg import Msg
 
 from shared.errors import DependencyError
 from shared.queue.nats_jetstream.names import CONSUMERS, Names
@@ -66,6 +67,17 @@ def succeeded(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise DependencyError(f"JetStream refused: {answer['error'].get('description')}")
     return answer
+
+
+def made_before(session: Session, answer: Msg) -> dict[str, Any]:
+    """Return what is told of a stream or consumer that `prepare` made; as `succeeded` and `read`.
+
+    Raises ConnectionLostError when it was deleted since: the next session has it again.
+    """
+    found = session.read(answer)
+    if found.get("error", {}).get("err_code") in _NOT_FOUND:
+        raise session.outdated("the queue's streams or consumers are gone")
+    return succeeded(found)
 
 
 def parse_time(text: str) -> float:

@@ -11,7 +11,7 @@ import random
 from shared.clock import Clock
 from shared.queue.nats_jetstream.names import CONSUMERS, Names
 from shared.queue.nats_jetstream.session import Session
-from shared.queue.nats_jetstream.streams import succeeded
+from shared.queue.nats_jetstream.streams import made_before, succeeded
 
 SWEEP_SECONDS = 5.0
 
@@ -37,7 +37,7 @@ class Sweeper:
         calls = [f"CONSUMER.INFO.{self._names.stream}.{each}" for each in CONSUMERS]
         answers = await session.answers([await session.ask_api(call) for call in calls])
         floors = {
-            name: int(succeeded(session.read(answer))["ack_floor"]["stream_seq"])
+            name: int(made_before(session, answer)["ack_floor"]["stream_seq"])
             for name, answer in zip(CONSUMERS, answers, strict=True)
         }
         for name, floor in floors.items():
