@@ -121,11 +121,14 @@ def create_queue_admin(
 def create_job_results(settings: QueueSettings, url: str) -> JobResults:
     """Return progress and results of a queue's jobs.
 
-    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason, and
-    for a queue of several shards.
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
     """
     if settings.shards != 1:
-        raise ConfigError(f"queue {settings.name}: results need a queue of 1 shard")
+        from shared.queue.sharded.names import settings_of_shards
+        from shared.queue.sharded.results import ShardedJobResults
+
+        parts = settings_of_shards(settings)
+        return ShardedJobResults([create_job_results(part, url) for part in parts])
     adapter = _adapter(url)
     if adapter == "redis":
         from shared.queue.redis.results import RedisJobResults
@@ -142,11 +145,14 @@ def create_job_results(settings: QueueSettings, url: str) -> JobResults:
 def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
     """Return what keeps the firings of a queue's periodic jobs.
 
-    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason, and
-    for a queue of several shards.
+    Raises as `create_queue`, and ConfigError for a broker that keeps none, with the reason.
     """
     if settings.shards != 1:
-        raise ConfigError(f"queue {settings.name}: schedules need a queue of 1 shard")
+        from shared.queue.sharded.names import settings_of_shards
+        from shared.queue.sharded.schedules import ShardedScheduleStore
+
+        parts = settings_of_shards(settings)
+        return ShardedScheduleStore([create_schedule_store(part, url) for part in parts])
     adapter = _adapter(url)
     if adapter == "redis":
         from shared.queue.redis.schedules import RedisScheduleStore

@@ -14,9 +14,15 @@ import redis
 from shared.errors import ConfigError, ConnectionLostError
 from shared.jobs import Delivery, Job
 from shared.queue.administration import QueueAdmin
-from shared.queue.factory import create_queue, create_queue_admin
+from shared.queue.factory import (
+    create_job_results,
+    create_queue,
+    create_queue_admin,
+    create_schedule_store,
+)
 from shared.queue.port import Published, Queue, QueueSettings
 from shared.queue.redis.queue import RedisQueue
+from shared.queue.schedules import Schedule
 from shared.queue.sharded.names import settings_of_shards, shard_of
 from shared.queue.sharded.part import shares
 from shared.queue.sharded.queue import ShardedQueue
@@ -240,3 +246,60 @@ def test_what_is_wanted_is_divided_whole_and_none_is_forgotten() -> None:
 def test_shards_that_cannot_be_are_refused(name: str, shards: int) -> None:
     with pytest.raises(ConfigError, match="shard"):
         create_queue(QueueSettings(name=name, shards=shards), "memory://")
+
+
+@pytest.fixture(params=["memory", "redis"])
+def single_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return "memory://"
+
+
+async def test_progress_and_results_are_found_whatever_part_a_job_is_in(
+    single_url: str, settings: QueueSettings
+) -> None:
+    queue, results = create_queue(settings, single_url), create_job_results(settings, single_url)
+    await queue.open("tester", ["job"])
+    sent = [
+        Job(type="job", key=str(n), lane=lane, keep_result_seconds=60)
+        for n, lane in enumerate(["", "", "", "", "a", "b", "c", "d", "e", "f"])
+    ]
+    assert len({shard_of(each, SHARDS) for each in sent}) == SHARDS
+    await queue.publish(sent)
+    deliveries = await claim(queue, len(sent))
+    for each in deliveries:
+        await results.report(each, f"half of {each.job.key}")
+    seen = [await results.outcome(each.key) for each in sent]
+    assert [each and each.progress for each in seen] == [f"half of {each.key}" for each in sent]
+    async with asyncio.timeout(30):
+        waiting = [asyncio.create_task(results.wait(each.key, 60)) for each in sent]
+        settled = [Settlement(each, Done(each.job.key)) for each in deliveries]
+        assert not (await queue.exchange(settled, 0)).refused
+        done = await asyncio.gather(*waiting)
+    assert [each and each.result for each in done] == [each.key for each in sent]
+    assert await results.wait("unknown", 0.01) is None
+    await results.close()
+    await queue.close()
+
+
+async def test_a_schedule_fires_once_beside_the_jobs_it_must_meet(
+    single_url: str, settings: QueueSettings
+) -> None:
+    queue = create_queue(settings, single_url)
+    await queue.open("tester", ["job"])
+    stores = [create_schedule_store(settings, single_url) for _ in range(2)]
+    plain = [Schedule(name=f"s{n}", job=Job(type="job"), every_seconds=60) for n in range(6)]
+    keyed = Schedule(name="keyed", job=Job(type="job", dedup_key="one"), every_seconds=60)
+    for each in (*plain, keyed):
+        assert await stores[0].announce(each, 120.0) is not None
+    assert await queue.publish([Job(type="job", key="waits", dedup_key="one")]) == Published(1)
+    for each in (*plain, keyed):
+        fired = await asyncio.gather(*(store.fire(each.name, 120.0, each.job) for store in stores))
+        assert sorted(fired) == [False, True]
+    assert keys(await claim(queue, 10)) == {"waits", *(f"{each.name}@120.0" for each in plain)}
+    known = [each.name for each in await stores[0].schedules()]
+    assert known == ["keyed", *(each.name for each in plain)]
+    assert await stores[0].forget("keyed")
+    assert not await stores[0].forget("keyed")
+    for closing in (*stores, queue):
+        await closing.close()
