@@ -20,7 +20,7 @@ from shared.verdicts import Done, Settlement
 JOB_TYPE = "numbered"
 WRITERS = 8
 """Publishes under way at once; the server acknowledges each by itself."""
-_SETTINGS = QueueSettings(name="power:jobs")
+_SETTINGS = QueueSettings(name="power:jobs", lease_seconds=5.0)
 _QUIET_SECONDS = 10.0
 """A queue that says work is left and gives none for so long has none."""
 
