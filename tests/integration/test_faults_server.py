@@ -123,6 +123,7 @@ async def test_an_idle_consumer_costs_two_blocking_commands_and_a_look(
     idle = await calls(client)
     assert idle["evalsha"] == 1
     assert idle.get("blpop", 0) + idle.get("blmove", 0) <= 2
+    assert sum(idle.values()) <= 40, "what the script does, and no look in between"
 
 
 async def test_stream_that_grows_finished_jobs_leave_nothing(

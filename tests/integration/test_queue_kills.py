@@ -15,6 +15,8 @@ import redis
 
 from shared.queue.factory import create_queue
 from shared.queue.port import QueueSettings
+from shared.queue.redis.keys import keys_of
+from shared.redis.client import connect
 from tests.contracts.queue.harness import job
 from tests.integration.queue_kill_worker import BATCH, SETTINGS
 from tests.services.servers import Redis
@@ -93,6 +95,13 @@ def check_nothing_lost(fleet: Fleet, keys: list[str], most_doubled: int) -> None
     assert ran.total() - len(keys) <= most_doubled
 
 
+async def check_nothing_stranded(server: Redis) -> None:
+    """A job that is stored is somewhere: what neither waits nor is leased, nobody would find."""
+    client = connect(server.url)
+    assert await client.hlen(keys_of(NAME).jobs) == 0
+    await client.aclose()
+
+
 def check_settled_once(fleet: Fleet) -> None:
     done = fleet.written("done")
     assert [key for key, times in done.items() if times > 1] == [], "settled twice: fence broken"
@@ -108,6 +117,7 @@ async def test_workers_killed_again_and_again_lose_nothing(
         await fleet.until_ran((kill + 1) * JOBS // (kills + 2))
         fleet.replace_one()
     await until_empty(redis7_server.url)
+    await check_nothing_stranded(redis7_server)
     check_nothing_lost(fleet, keys, most_doubled=kills * BATCH)
     check_settled_once(fleet)
 
@@ -126,6 +136,7 @@ async def test_a_server_that_syncs_always_forgets_no_settlement(
         redis7_server.start()
         sync_always(redis7_server)
     await until_empty(redis7_server.url)
+    await check_nothing_stranded(redis7_server)
     check_nothing_lost(fleet, keys, most_doubled=kills * WORKERS * BATCH)
     check_settled_once(fleet)
 
@@ -148,4 +159,5 @@ async def test_a_server_killed_again_and_again_loses_no_job(
         redis7_server.kill()
         redis7_server.start()
     await until_empty(redis7_server.url)
+    await check_nothing_stranded(redis7_server)
     check_nothing_lost(fleet, keys, most_doubled=kills * JOBS // 4)
