@@ -55,19 +55,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was said to be impossible, and give Elasticsearch its time to start."""
+    """Leave out what was said to be impossible, and begin with the longest."""
     if os.environ.get("WITHOUT_DISKS"):  # no right to mount: .ci/run has looked, and said so
         broken = [item for item in items if "disks" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=broken)
         items[:] = [item for item in items if item not in broken]
     items.sort(key=_longest_first)
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        # A test that asks for its server by name shows it only in the name of its case.
-        named = "elastic" in item.name
-        starts = named or fixtures & {"_elasticsearch", "elasticsearch_server"}
-        if starts and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(180), append=False)
 
 
 def _longest_first(item: pytest.Item) -> float:

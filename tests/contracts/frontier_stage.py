@@ -105,7 +105,7 @@ class Stage:
         await self.frontier.put_robots(RobotsRecord(origin=origin, **told))
 
     async def take(
-        self, want: int = 1, *, within: float = 10.0, frontier: Frontier | None = None
+        self, want: int = 1, *, within: float = 30.0, frontier: Frontier | None = None
     ) -> list[Delivery]:
         """Take exactly so many deliveries."""
         source = frontier or self.frontier

@@ -58,12 +58,10 @@ class TestPoliteness:
         assert min(gaps) >= DELAY
 
     async def test_the_delay_counts_from_the_start_not_from_the_end(self, stage: Stage) -> None:
-        await stage.discover(page("/1"), page("/2"))
+        await stage.discover(page("/1"), page("/2"), crawl_delay_seconds=60.0)
         (first,) = await stage.take()
-        await stage.release(first, since=DELAY)
-        began = time.monotonic()
-        await stage.take()
-        assert time.monotonic() - began < DELAY
+        await stage.release(first, since=60.0)
+        assert len(await stage.take(within=30.0)) == 1
 
     async def test_a_late_start_moves_the_delay(self, stage: Stage) -> None:
         """The worker paused between its grant and its request."""
@@ -76,10 +74,10 @@ class TestPoliteness:
         assert time.monotonic() - started >= DELAY
 
     async def test_a_request_that_was_never_sent_frees_its_host_at_once(self, stage: Stage) -> None:
-        await stage.discover(page("/1"), page("/2"), crawl_delay_seconds=30.0)
+        await stage.discover(page("/1"), page("/2"), crawl_delay_seconds=60.0)
         (first,) = await stage.take()
         await stage.release(first, since=-1.0)
-        assert len(await stage.take(within=5.0)) == 1
+        assert len(await stage.take(within=30.0)) == 1
 
     async def test_a_settled_request_that_nobody_reported_counts_as_started_now(
         self, stage: Stage
@@ -132,12 +130,12 @@ class TestPoliteness:
         assert target(delivery).use_by < delivery.lease_until <= time.monotonic() + 10.0
 
     async def test_the_exchange_tells_when_the_next_host_is_ready(self, stage: Stage) -> None:
-        await stage.discover(page("/1"), page("/2"), crawl_delay_seconds=5.0)
+        await stage.discover(page("/1"), page("/2"), crawl_delay_seconds=60.0)
         (first,) = await stage.take()
         await stage.release(first)
         next_due = (await stage.frontier.exchange([], 1)).next_due_seconds
         assert next_due is not None
-        assert 4.0 < next_due <= 5.1
+        assert 30.0 < next_due <= 60.1
 
 
 class TestRobots:
@@ -429,11 +427,9 @@ class TestAsking:
         assert await stage.frontier.removals("p", 60.0) == Removals(live=0, removed=0)
 
     async def test_wait_ends_when_there_is_work(self, stage: Stage) -> None:
-        began = time.monotonic()
-        waiting = asyncio.create_task(stage.frontier.wait(10.0))
+        waiting = asyncio.create_task(stage.frontier.wait(60.0))
         await stage.discover(page("/1"))
-        await asyncio.wait_for(waiting, 5.0)
-        assert time.monotonic() - began < 5.0
+        await asyncio.wait_for(waiting, 30.0)
 
     async def test_nul_and_broken_text_are_kept_out(self, stage: Stage) -> None:
         await stage.discover(page("/1"))

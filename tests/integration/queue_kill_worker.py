@@ -20,7 +20,7 @@ from shared.work_source import Exchange
 
 BATCH = 20
 WORK_SECONDS = 0.0005
-SETTINGS = {"lease_seconds": 1.0, "max_crashes": 1_000_000}
+SETTINGS = {"lease_seconds": 3.0, "max_crashes": 1_000_000}
 
 
 async def main(url: str, name: str, ledger_path: str) -> None:

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 
-@pytest.mark.timeout(120)
 def test_one_command_measures_a_broker_beside_its_client() -> None:
     command = [sys.executable, "-m", "benchmarks.brokers", "--quick", "--broker", "nats"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

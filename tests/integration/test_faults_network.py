@@ -72,7 +72,7 @@ async def test_half_open_connection(
     proxy: Proxy, producer: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that has gone without a word: its silence ends at the answer timeout."""
-    monkeypatch.setitem(client._OPTIONS, "socket_timeout", 0.5)
+    monkeypatch.setitem(client._OPTIONS, "socket_timeout", 1.0)
     monkeypatch.setattr("shared.queue.redis.wake_up.BLOCK_SECONDS", 0.2)
     counting = Counting(lambda _: asyncio.sleep(0.005))
     async with pool_on(RedisQueue(SETTINGS, proxy.url), counting):
@@ -80,7 +80,7 @@ async def test_half_open_connection(
         await counting.reaches(JOBS // 2)
         proxy.stall()
         before = proxy.accepted
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while proxy.accepted == before:
                 await asyncio.sleep(0.01)
         await proxy.reset()
@@ -92,7 +92,7 @@ async def test_half_open_connection(
 async def test_a_publish_into_a_silent_connection_fails_loudly(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(client._OPTIONS, "socket_timeout", 0.3)
+    monkeypatch.setitem(client._OPTIONS, "socket_timeout", 1.0)
     queue = RedisQueue(SETTINGS, proxy.url)
     await queue.publish(numbers(1))
     proxy.stall()

@@ -87,7 +87,6 @@ async def cost_of_a_round(client: redis.asyncio.Redis, queue: RedisQueue) -> Map
     return await calls(client)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("many", [50_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 async def test_o_n_redis_work(queue: RedisQueue, client: redis.asyncio.Redis, many: int) -> None:
     """The same commands, whether a thousand jobs wait or a million; none walks through a key."""

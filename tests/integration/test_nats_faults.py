@@ -31,7 +31,8 @@ from tests.contracts.queue.harness import job, keys
 from tests.faults.proxy import Proxy
 from tests.services.nats import Nats
 
-SETTINGS = QueueSettings(name="shop.jobs", lease_seconds=1.0)
+SETTINGS = QueueSettings(name="shop.jobs", lease_seconds=10.0)
+SHORT = replace(SETTINGS, lease_seconds=1.0)
 SECRET = "canary-hunter2"
 
 
@@ -44,9 +45,18 @@ async def queue(nats_server: Nats) -> AsyncIterator[NatsQueue]:
     await queue.close()
 
 
+@pytest.fixture
+async def short(nats_server: Nats) -> AsyncIterator[NatsQueue]:
+    """One whose leases are short."""
+    queue = NatsQueue(SHORT, nats_server.url)
+    await queue.open("tester", ["job"])
+    yield queue
+    await queue.close()
+
+
 async def exchange(queue: NatsQueue, settled: list[Settlement], want: int) -> Exchange:
     """Exchange, repeating the call while the server is away, as a pool does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             try:
                 return await queue.exchange(settled, want)
@@ -84,7 +94,7 @@ async def drained(queue: NatsQueue) -> set[str]:
     """Work off everything; return the keys."""
     done: set[str] = set()
     settled: list[Settlement] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while settled or await unfinished(queue):
             answer = await exchange(queue, settled, 50)
             settled = [Settlement(each, Done()) for each in answer.deliveries]
@@ -112,7 +122,7 @@ async def test_a_restarted_server_has_everything_and_the_consumer_goes_on(
 
 async def test_a_connection_cut_in_every_exchange_loses_nothing(nats_server: Nats) -> None:
     async with Proxy(nats_server.url) as proxy:
-        queue = NatsQueue(SETTINGS, proxy.url)
+        queue = NatsQueue(SHORT, proxy.url)
         await queue.open("tester", ["job"])
         sent = {str(n) for n in range(100)}
         await queue.publish([job(key) for key in sent])
@@ -183,7 +193,7 @@ async def test_what_arrives_for_a_cancelled_call_is_handed_out_by_the_next(
             await asyncio.sleep(0)
         call.cancel()
         await asyncio.wait([call])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(got) < 50:
             got.update(keys(await claim(queue, 50)))
     assert got == {str(n) for n in range(50)}
@@ -208,15 +218,15 @@ async def test_what_a_failed_call_had_claimed_is_handed_out_by_the_next(
 
 
 async def test_a_lease_is_as_long_as_the_longest_that_a_living_worker_asks_for(
-    queue: NatsQueue, nats_server: Nats
+    short: NatsQueue, nats_server: Nats
 ) -> None:
     for seconds in (3.0, 0.5):
         other = NatsQueue(replace(SETTINGS, lease_seconds=seconds), nats_server.url)
         await other.open("tester", ["job"])
-        known = await (await queue._link.session()).api("CONSUMER.INFO.shop=2Ejobs.normal")
+        known = await (await short._link.session()).api("CONSUMER.INFO.shop=2Ejobs.normal")
         assert known["config"]["ack_wait"] == 3_000_000_000
         if seconds == 0.5:
-            await queue.publish([job("a")])
+            await short.publish([job("a")])
             (delivery,) = await claim(other)
             assert delivery.lease_until < time.monotonic() + 0.5, "as it is renewed"
             await other.exchange([Settlement(delivery, Done())], 0)
@@ -241,20 +251,20 @@ async def test_a_closed_consumer_gives_back_what_nobody_took(
 
 
 async def test_the_keeper_tells_of_leases_it_could_not_renew_in_time(
-    queue: NatsQueue, nats_server: Nats
+    short: NatsQueue, nats_server: Nats
 ) -> None:
-    await queue.publish([job("a")])
-    delivery = await claim_one(queue)
+    await short.publish([job("a")])
+    delivery = await claim_one(short)
     told: Future[Collection[str]] = Future()
-    keeper = queue.lease_keeper()
+    keeper = short.lease_keeper()
     assert nats_server.pid is not None
     os.kill(nats_server.pid, signal.SIGSTOP)
     try:
         keeper.start({delivery.token: time.monotonic() + 60}, told.set_result)
-        time.sleep(1.2 * SETTINGS.lease_seconds)  # longer than the lease
+        time.sleep(1.2 * SHORT.lease_seconds)  # longer than the lease
     finally:
         os.kill(nats_server.pid, signal.SIGCONT)
-    assert list(await asyncio.wait_for(asyncio.wrap_future(told), 10)) == [delivery.token]
+    assert list(await asyncio.wait_for(asyncio.wrap_future(told), 30)) == [delivery.token]
     await asyncio.to_thread(keeper.stop)
 
 
@@ -396,7 +406,7 @@ async def test_a_server_that_hangs_does_not_hold_up_the_end(
     assert nats_server.pid is not None
     os.kill(nats_server.pid, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await queue.close()
     finally:
         os.kill(nats_server.pid, signal.SIGCONT)
@@ -405,17 +415,17 @@ async def test_a_server_that_hangs_does_not_hold_up_the_end(
 async def test_a_server_that_takes_nothing_is_given_up(
     nats_server: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = partial(Session, patience=0.3)
+    impatient = partial(Session, patience=2.0)
     monkeypatch.setattr("shared.queue.nats_jetstream.link.Session", impatient)
     async with Proxy(nats_server.url) as proxy:
         queue = NatsQueue(SETTINGS, proxy.url)
         await queue.open("tester", ["job"])
         proxy.stall()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(ConnectionLostError, match="no answer"):
                 await queue.publish([job(str(n), payload=b"x" * 500_000) for n in range(40)])
         proxy.flow()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await published(queue, "a"):
                 await asyncio.sleep(0.02)
         await queue.close()
@@ -438,7 +448,7 @@ async def test_what_the_broker_cannot_do_is_refused(queue: NatsQueue) -> None:
 
 
 async def test_a_message_as_large_as_the_server_takes_may_fail_and_die(
-    queue: NatsQueue, nats_server: Nats
+    short: NatsQueue, nats_server: Nats
 ) -> None:
     client = Client()
     await client.connect(nats_server.url)
@@ -447,11 +457,11 @@ async def test_a_message_as_large_as_the_server_takes_may_fail_and_die(
     await client.jetstream().publish("shop.jobs", message)
     await client.close()
     for verdict in (Retry("again", 0.0), DeadLetter("no" * 5000)):
-        async with asyncio.timeout(10):
-            while not (got := await claim(queue)):
-                await queue.wait(0.1)
-        assert not await settle(queue, got[0], verdict)
-    depth = await queue.depth()
+        async with asyncio.timeout(30):
+            while not (got := await claim(short)):
+                await short.wait(0.1)
+        assert not await settle(short, got[0], verdict)
+    depth = await short.depth()
     assert (depth.inbox, depth.ready, depth.leased, depth.dead) == (0, 0, 0, 1)
     (letter,) = await _letters(nats_server)
     assert "bytes are kept" in letter.reason
@@ -471,14 +481,14 @@ async def test_many_unfinished_batches_of_others_hold_up_nobody(
     await client.close()
 
 
-async def test_a_held_back_settlement_is_taken_after_its_lease(queue: NatsQueue) -> None:
+async def test_a_held_back_settlement_is_taken_after_its_lease(short: NatsQueue) -> None:
     """Without a fence a late Done still counts, and a late Retry makes no second copy."""
-    await queue.publish([job("a")])
-    late = await claim_one(queue)
-    async with asyncio.timeout(10):
-        while not (again := await claim(queue, 1)):
-            await queue.wait(0.1)
-    assert not await settle(queue, again[0], Retry("again", 60.0))
-    assert not await settle(queue, late, Retry("late", 60.0))
-    depth = await queue.depth()
+    await short.publish([job("a")])
+    late = await claim_one(short)
+    async with asyncio.timeout(30):
+        while not (again := await claim(short, 1)):
+            await short.wait(0.1)
+    assert not await settle(short, again[0], Retry("again", 60.0))
+    assert not await settle(short, late, Retry("late", 60.0))
+    depth = await short.depth()
     assert (depth.ready, depth.delayed, depth.leased) == (0, 1, 0)

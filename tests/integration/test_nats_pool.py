@@ -19,8 +19,6 @@ from tests.integration.queue_kill_worker import BATCH
 from tests.integration.test_pool_redis import JOBS, Ledger, Number, started
 from tests.services.nats import Nats
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def fleet(nats_server: Nats, tmp_path: Path) -> Iterator[kills.Fleet]:

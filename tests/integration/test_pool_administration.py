@@ -48,7 +48,7 @@ class Patient:
         return Done()
 
     async def hears(self, event: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             assert await self.events.get() == event
 
 
@@ -58,7 +58,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def settings_of(url: str) -> QueueSettings:
-    return QueueSettings(name=f"pool-administration-{id(url)}", lease_seconds=0.6)
+    return QueueSettings(name=f"pool-administration-{id(url)}", lease_seconds=2.0)
 
 
 @asynccontextmanager
@@ -72,12 +72,12 @@ async def a_pool(queue: Queue, patient: Patient) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await running
 
 
 async def emptied(admin: QueueAdmin) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (depth := await admin.depth()).leased or depth.ready or depth.delayed:
             await asyncio.sleep(0.02)
     assert depth.dead == 0

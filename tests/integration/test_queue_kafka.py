@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
 
 from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
@@ -24,11 +25,9 @@ from shared.queue.port import Queue, QueueSettings
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
 from shared.work_source import Exchange
 from tests.faults.proxy import Proxy
-from tests.integration.kafka_taker import LEASE_SECONDS
+from tests.integration.kafka_taker import LEASE_SECONDS as SHORT
 from tests.integration.test_pool_redis import JOBS, Ledger, Number, started
 from tests.services.kafka import Kafka
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +53,11 @@ class Consumers:
 
     def __init__(self, url: str, open_: AsyncExitStack) -> None:
         self.url = url
-        self.settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=LEASE_SECONDS)
+        self.settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=10.0)
         self._open = open_
 
-    async def one(self) -> Queue:
-        queue = create_queue(self.settings, self.url)
+    async def one(self, lease_seconds: float = 10.0) -> Queue:
+        queue = create_queue(replace(self.settings, lease_seconds=lease_seconds), self.url)
         self._open.push_async_callback(queue.close)
         await queue.open("tester", ["job"])
         return queue
@@ -163,7 +162,7 @@ async def test_what_is_done_is_deleted_and_what_waits_is_kept(
 async def test_a_worker_that_slept_past_its_lease_changes_nothing(
     consumers: Consumers, taker: Callable[[int], subprocess.Popen[str]], verdict: Done | Retry
 ) -> None:
-    sleeper = await consumers.one()
+    sleeper = await consumers.one(SHORT)
     await sleeper.publish([new_job("job", n) for n in range(4)])
     held = await claim(sleeper, 4)
     theirs = told(taker(4))  # reads while the loop stands still: no heartbeat is sent
@@ -199,7 +198,7 @@ async def test_the_lease_keeper_tells_what_a_rebalance_took(consumers: Consumers
     keeper.start(held, lost.update)
     second = await consumers.one()
     moved = await claim(second, 2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not lost:
             await heard(first, [], 0)
             await asyncio.sleep(0.05)

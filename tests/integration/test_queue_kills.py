@@ -24,7 +24,6 @@ from tests.services.servers import Redis
 JOBS = 3000
 NAME = "kill-jobs"
 WORKERS = 3
-pytestmark = pytest.mark.timeout(180)
 
 
 class Fleet:

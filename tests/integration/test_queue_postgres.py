@@ -49,7 +49,7 @@ async def application(queue_database_url: str) -> AsyncIterator[asyncpg.Connecti
 async def blocked(connection: asyncpg.Connection, count: int) -> None:
     """Return once so many statements wait for a lock."""
     question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await connection.fetchval(question) < count:
             await asyncio.sleep(0.01)
 
@@ -95,7 +95,7 @@ async def test_the_commit_wakes_a_worker(
         waiting = asyncio.create_task(queue.wait(60.0))
         await asyncio.wait([waiting], timeout=0.1)
         assert not waiting.done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
     assert keys(await claim(queue)) == ["a"]
 
@@ -175,7 +175,7 @@ async def test_a_worker_that_is_no_longer_told_anything_looks_for_itself(
         settings.name,
         '{"type": "job"}',
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
     assert await claim(queue)
 

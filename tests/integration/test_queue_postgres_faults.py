@@ -298,4 +298,4 @@ async def test_the_jobs_of_a_killed_consumer_come_back(
     assert set(ran) == {str(n) for n in range(1000)}, "none was lost"
     assert max(done.values()) == 1, "none was settled twice"
     assert ran.total() - len(ran) <= kills * BATCH, "run twice: at most what was in flight"
-    assert KILL_SETTINGS["lease_seconds"] == 1.0
+    assert KILL_SETTINGS["lease_seconds"] == 3.0

@@ -159,7 +159,6 @@ async def cost_of_a_claim(queue: RedisQueue, client: redis.asyncio.Redis) -> Map
     return await calls(client)
 
 
-@pytest.mark.timeout(120)
 async def test_a_claim_costs_the_same_whatever_waits_in_a_full_lane(
     queue: RedisQueue, client: redis.asyncio.Redis
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 40.0
 Start = Callable[..., "Worker"]
 
 

@@ -12,7 +12,7 @@ from shared.supervisor import process as process_module
 from shared.supervisor.parts import ProcessContext, WorkerParts
 from shared.supervisor.process import WorkerProcess, exit_code_of
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 
 class Part:

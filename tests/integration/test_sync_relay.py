@@ -114,7 +114,7 @@ async def test_it_relays_until_it_is_told_to_stop(relaying: Relaying) -> None:
     running = asyncio.create_task(relaying.relay.run(stop))
     for number in range(5):
         await relaying.change(f"doc-{number}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await relaying.waiting() < 5:
             await asyncio.sleep(0.02)
         stop.set()
@@ -129,7 +129,7 @@ async def test_it_stops_at_once_while_it_sleeps(relaying: Relaying) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(relay.run(stop))
     await relaying.change("a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await relaying.waiting():
             await asyncio.sleep(0.02)
         stop.set()
@@ -177,7 +177,7 @@ async def test_what_another_relay_publishes_to_a_lost_queue_is_replayed_too(
 
 
 async def _until_blocked(relaying: Relaying) -> None:
-    async with asyncio.timeout(10), relaying.database.connection() as connection:
+    async with asyncio.timeout(30), relaying.database.connection() as connection:
         while not await connection.fetchval(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
         ):
@@ -236,7 +236,7 @@ async def test_a_relay_killed_between_publish_and_move_publishes_again(
     child.kill()
     await child.wait()
     assert await relaying.jobs() == ["a", "b"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # The server notices the death of the connection, and the rows are free.
         while not await relaying.source.relay(relaying.target.publish, 10):
             await asyncio.sleep(0.02)
@@ -365,7 +365,7 @@ async def test_it_listens_again_after_its_listening_connection_was_lost(
     relaying: Relaying,
 ) -> None:
     ended = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not ended:
             await relaying.source.wait(0.2)
             async with relaying.database.connection() as connection:
@@ -378,7 +378,7 @@ async def test_it_listens_again_after_its_listening_connection_was_lost(
         await relaying.source.wait(0.2)
     waiting = asyncio.create_task(_until_relayed(relaying))
     await relaying.change("a")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
 
 

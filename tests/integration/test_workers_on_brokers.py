@@ -18,8 +18,6 @@ from tests.acceptance.worker_process import WorkerProcess, command, until
 from tests.contracts.queue.brokers import BROKERS
 from tests.integration.sync_world import TABLES
 
-pytestmark = pytest.mark.timeout(120)
-
 SOURCE = """\
 source: recipes
 table: shop.recipes

@@ -25,7 +25,7 @@ FETCH = (
 )  # fmt: skip
 """The command that gets the server, about 55 MB."""
 _OLDEST_JAVA = 17
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",
     "node.id": "1",

@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
 from tests.services.missing import missing
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 class Nats:

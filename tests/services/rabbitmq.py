@@ -12,7 +12,7 @@ from shared.embedded.server_process import LOOPBACK, ServerProcess, free_port
 from tests.services.missing import missing
 
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _CONFIGURATION = """\
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB

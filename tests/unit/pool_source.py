@@ -20,7 +20,7 @@ from shared.pool.worker_pool import PoolMetrics, PoolSettings, WorkerPool
 from shared.verdicts import Deferred, Settlement, Verdict
 from shared.work_source import Exchange
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 _numbers = iter(range(1_000_000))
 
 

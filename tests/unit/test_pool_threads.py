@@ -15,7 +15,7 @@ from shared.observability import logs
 from shared.verdicts import Done, HandBack, Retry
 from tests.unit.pool_source import Batcher, DirectedSource, ThreadWorker, delivery, pool_on
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Blocker:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error
+from nats.errors import Error, FlushTimeoutError
 
 from shared.errors import ConnectionLostError, DependencyError, WorkerSuiteError
 from shared.queue.nats_jetstream.address import Address
@@ -34,6 +34,7 @@ class Session:
         self._patience = patience
         self._client = TlsClient() if address.tls else Client()
         self._inbox = ""
+        self._takes_nothing = False
         self._numbers = count()
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._open: set[asyncio.Future[None]] = set()
@@ -81,6 +82,8 @@ class Session:
             raise await self._silent() from None
         except Error as error:
             raise self.lost(str(error)) from error
+        if self._takes_nothing:  # the library only reports it, and waits anew for each message
+            raise await self._silent()
 
     async def ask(
         self, subject: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -200,6 +203,7 @@ class Session:
             answer.set_result(message)
 
     async def _failed(self, error: Exception) -> None:
+        self._takes_nothing |= isinstance(error, FlushTimeoutError)
         # Other errors end the connection; this one would only leave its request unanswered.
         if "permissions violation" in str(error).lower():
             self._give_up(DependencyError(f"NATS at {self._address} forbids this user: {error}"))

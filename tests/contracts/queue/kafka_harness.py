@@ -16,7 +16,7 @@ from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, Queue, QueueSettings
 from tests.contracts.queue.harness import Harness
 
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 10.0
 A_DAY = 86_400.0
 
 

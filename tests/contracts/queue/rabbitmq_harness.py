@@ -1,4 +1,4 @@
-"""The adapter for RabbitMQ on a real server. Time cannot be moved there: it is waited for."""
+"""The adapter for RabbitMQ on a real server. Its time cannot be moved: what is delayed is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shared.queue.administration import QueueAdmin
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, Queue, QueueSettings
 from shared.queue.rabbitmq.admin import RabbitQueueAdmin
+from shared.queue.rabbitmq.delays import delay_queues
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.rabbitmq.topology import buckets, names_of
 from tests.contracts.queue.harness import Harness
@@ -21,7 +22,6 @@ POLL_SECONDS = 0.01
 class RabbitHarness(Harness):
     """Leases end with their connection: consumers' connections go through a proxy that cuts."""
 
-    later = 1.0
     patience = 10.0
     sends_ahead = True
     one_line = True
@@ -68,17 +68,23 @@ class RabbitHarness(Harness):
         admin = self.admin()
         ready = (await admin.depth()).ready + self._sent()
         await self._proxy.cut()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self._sent() or (await admin.depth()).ready < ready:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def ripen(self) -> None:
-        admin = self.admin()
-        depth = await admin.depth()
-        due = depth.ready + self._sent() + depth.delayed
-        async with asyncio.timeout(10):
-            while (await admin.depth()).ready + self._sent() < due:
-                await asyncio.sleep(POLL_SECONDS)
+        """Move delayed messages to where their broker would move them."""
+        names = names_of(self.settings.name)
+        async with aiormq.connect(self.url) as connection:
+            channel = await connection.channel()
+            for longest in await delay_queues(channel, names):
+                while (found := await channel.basic_get(names.delay(longest))).delivery_tag:
+                    properties = found.header.properties
+                    properties.expiration = None
+                    await channel.basic_publish(
+                        found.body, routing_key=names.work, properties=properties
+                    )
+                    await channel.basic_ack(found.delivery_tag)
 
     async def drained(self, queue: Queue) -> bool:
         """Nothing is ready, or what was asked for was sent; and what was sent has arrived."""

@@ -59,7 +59,7 @@ async def test_the_settlement_of_a_cancelled_job_is_refused(queue: Queue, harnes
 
 
 async def test_the_worker_hears_from_its_lease_keeper(harness: Harness) -> None:
-    settings = QueueSettings(name=harness.settings.name, lease_seconds=0.6)
+    settings = QueueSettings(name=harness.settings.name, lease_seconds=1.5)
     queue = await harness.consumer(settings=settings)
     await queue.publish([job("a"), job("b")])
     held = {each.token: float("inf") for each in await claim(queue)}

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.needs("lanes")
 
 ONE = LaneLimits(max_running=1)
 TWO = LaneLimits(max_running=2)
-PROMPT = 10.0
+PROMPT = 30.0
 """Seconds, on a busy machine; a wake-up that was missed would show after a minute."""
 
 

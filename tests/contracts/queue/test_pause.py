@@ -64,9 +64,9 @@ async def test_a_paused_queue_is_not_due_and_a_resume_wakes(queue: Queue, harnes
         answer = await queue.exchange([], 10)
         assert answer.next_due_seconds != 0
         await queue.wait(0.05)
-    waiting = asyncio.create_task(queue.wait(30))
+    waiting = asyncio.create_task(queue.wait(60))
     await admin.resume()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
     assert len(await claim(queue, 51)) == 51
 
