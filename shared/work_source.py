@@ -57,7 +57,10 @@ class WorkSource(Protocol):
         ...
 
     async def wait(self, timeout: float) -> None:
-        """Return when work may be there, or after `timeout` seconds. Claims nothing.
+        """Return when work may be there, or after `timeout` seconds.
+
+        A source may claim ahead what the last exchange wished for in vain: the next exchange
+        returns it, and what nobody asks for goes back by itself, with no attempt spent.
 
         May be cancelled at any point without harm. Spurious wake-ups are allowed, missed ones
         are not.

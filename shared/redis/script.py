@@ -26,6 +26,10 @@ class Script:
         self._text = "\n".join(_read(package, name) for name in names)
         self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
+    def command(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Argument]:
+        """Return the command that runs the script, if the server has it."""
+        return ["EVALSHA", self._hash, len(keys), *keys, *arguments]
+
     async def run(
         self, client: redis.asyncio.Redis, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Mapping
@@ -179,4 +180,4 @@ async def _publish_once_it_is_taken(queue: RedisQueue, key: str) -> None:
             await queue.publish([job(key)])
             return
         except ConnectionLostError:
-            await queue.wait(0.05)
+            await asyncio.sleep(0.05)

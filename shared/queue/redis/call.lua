@@ -2,8 +2,9 @@
 --
 -- KEYS  as named here, prefix
 -- ARGV  consumer, call, want, lease ms, max crashes, bound, origin, answer ttl s, alive ms,
---       limits of lanes as a MessagePack map (empty: none), finished tokens as one MessagePack array,
---       then for each other settlement: verdict (see settle.lua), token, value
+--       limits of lanes as a MessagePack map (empty: none), last call whose answer the caller has,
+--       finished tokens as one MessagePack array, then for each other settlement: verdict (see
+--       settle.lua), token, value
 -- After prelude.lua, members.lua, waiting.lua, paused.lua, lanes.lua and results.lua.
 
 local inbox, intake, jobs, leases, delayed = unpack(KEYS, 1, 5)
@@ -12,7 +13,7 @@ local suspects, dedup, dead, records, alive, serial, answer = unpack(KEYS, 9, 15
 local consumer, call, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, max_crashes, bound = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local origin, answer_ttl, alive_for = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local finished = cmsgpack.unpack(ARGV[11])
+local heard, finished = tonumber(ARGV[11]), cmsgpack.unpack(ARGV[12])
 limits = ARGV[10] ~= '' and cmsgpack.unpack(ARGV[10]) or {}
 local SUSPECT = 2 -- expired leases that make a job one
 

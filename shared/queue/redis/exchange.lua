@@ -1,8 +1,9 @@
 -- Settles deliveries, brings back what is due, and claims new work: one call a batch.
 --
 -- KEYS and ARGV: see call.lua
--- Answer: now, next due in ms (-1: nothing known), names of what is paused, number refused, refused
---         tokens, then for each delivery: token, stored job
+-- Answer: now, next due in ms (-1: nothing known), names of what is paused, whether the call's number
+--         is used up (0: the call did nothing, and may be sent again), number refused, refused tokens,
+--         then for each delivery: token, stored job
 -- After settle.lua, due.lua, claim.lua and claim_lanes.lua.
 
 local function claim_suspect()
@@ -51,6 +52,13 @@ local function recall()
   end
 end
 
+-- The caller goes on without having heard the last answer: what that handed out goes back.
+local function take_back()
+  local given = cmsgpack.unpack(redis.call('HGET', answer, 'given'))[2]
+  for i = #given, 1, -1 do settle('back', given[i], 0) end
+  refused = {}
+end
+
 local function next_due()
   if not paused[''] then
     if redis.call('EXISTS', inbox, intake, ready[1], ready[2], ready[3]) > 0 then return 0 end
@@ -84,20 +92,23 @@ local function share_limits()
 end
 
 local last = tonumber(redis.call('HGET', answer, 'call') or 0)
+local used_up = call == last
 if call < last then
   return redis.error_reply('STALE call ' .. call .. ' came after call ' .. last)
 elseif call == last then
   recall()
 else
   if call == 1 then share_limits() end
+  if last > heard then take_back() end
   settle_finished()
-  for i = 12, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  for i = 13, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
   reap()
   promote()
   if unusual then put_back_resumed() end
   claim_all()
   in_slices('ZREM', leases, done)
-  if #ARGV > 11 or #finished > 0 or #tokens > 0 then -- else a repeat does no harm
+  used_up = call == 1 or want == 0 or #ARGV > 12 or #finished > 0 or #tokens > 0
+  if used_up then
     redis.call('HSET', answer, 'call', call, 'given', cmsgpack.pack({refused, tokens}))
     redis.call('EXPIRE', answer, answer_ttl)
   end
@@ -111,9 +122,9 @@ end
 local due = next_due()
 if due == 0 or (suspects_moved and not paused[''] and suspects_left()) then wake_one() end
 
-local reply = {now, due, unusual and paused_types() or {}, #refused}
-local at = 4 + #refused
-for i = 1, #refused do reply[4 + i] = refused[i] end
+local reply = {now, due, unusual and paused_types() or {}, used_up and 1 or 0, #refused}
+local at = 5 + #refused
+for i = 1, #refused do reply[5 + i] = refused[i] end
 for i = 1, #tokens do
   reply[at + 1], reply[at + 2] = tokens[i], stored[i]
   at = at + 2

@@ -1,35 +1,37 @@
-"""One consumer's dialogue with the exchange script: numbered calls, one at a time."""
+"""One consumer's dialogue with the exchange script: numbered calls, one at a time.
+
+A look is a call that settles nothing and claims one job. It is sent ahead, behind a blocking
+command: the server carries it out when the command ends, so that a wake-up brings its job along.
+Nobody may come to hear its answer. So each call names the last answer that was heard, and what
+a later one handed out goes back to the queue; a look that comes after such a call is refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
-from typing import Any, overload
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 import redis.asyncio
 
 from shared.clock import Clock
-from shared.jobs import Delivery, Job
 from shared.queue.port import InboxDecoder, QueueSettings
+from shared.queue.redis.answers import Answers, hands_out, used_up
 from shared.queue.redis.keys import QueueKeys
 from shared.queue.redis.lane_limits import encode_limits
 from shared.queue.redis.scripts import EXCHANGE_PARTS
 from shared.queue.redis.settlement import arguments_of
-from shared.queue.redis.stored_job import RAW, decode_job, first_seen_ms
 from shared.redis.client import address_of
 from shared.redis.faults import translated
 from shared.redis.script import Argument, Script
-from shared.verdicts import DeadLetter, HandBack, Settlement
+from shared.verdicts import HandBack, Settlement
 from shared.work_source import Exchange
 
 MOST_PER_CALL = 1000
 """Jobs one call hands out, and jobs that one call brings back after a delay or a crash."""
 ANSWER_KEPT_SECONDS = 3600
-_FIRST = ":1:0:0"
-"""End of the token of a job that is handed out for the first time."""
 
 _script = Script("shared.queue.redis", *EXCHANGE_PARTS, "exchange.lua")
 
@@ -37,11 +39,12 @@ _script = Script("shared.queue.redis", *EXCHANGE_PARTS, "exchange.lua")
 class _Call(msgspec.Struct):
     """A call that has been sent and may have to be sent again."""
 
+    number: int
     asked: tuple[tuple[str, ...], int]
     """Tokens and wish of the caller, by which a repeated call is known."""
     arguments: list[Argument]
-    started: float
-    """Before the first sending: a lease handed out by any sending lasts at least from here."""
+    sent: float
+    """Before the first sending."""
 
 
 class Exchanger:
@@ -66,37 +69,93 @@ class Exchanger:
         ]  # fmt: skip
         self._settings = settings
         self._lane_limits = encode_limits(settings.lane_limits)
-        self._decoder = decoder
         self._clock = clock
         self._origin = origin
+        self._answers = Answers(decoder)
         self._turn = asyncio.Lock()
         self._number = 0
+        self._heard = 0
+        self._open = False
+        """Whether no call with this number is known to have done anything, so that others may
+        have it, too."""
+        self._since = 0.0
+        """No lease that this number hands out began before."""
         self._unanswered: _Call | None = None
-        self._unreadable: list[Settlement] = []
-        self._paused: frozenset[str] = frozenset()
-        self._to_park: list[Delivery] = []
         self._refused: list[str] = []
+        self._wish_left = False
+        self._ahead: list[Any] | None = None
 
     @property
     def queue_is_paused(self) -> bool:
         """Whether the last answer said that nothing is handed out now."""
-        return "" in self._paused
+        return "" in self._answers.paused
 
     async def exchange(self, settled: Sequence[Settlement], want: int) -> Exchange:
         """See WorkSource.exchange."""
         asked = (tuple(each.delivery.token for each in settled), want)
         async with self._turn:
+            if not settled and want and (found := self._found_ahead()):
+                self._wish_left = want > 1
+                return found
             call = self._unanswered
             if call is None or call.asked != asked:
                 sent = await self._conclude(call, settled) if call else list(settled)
                 call = self._new_call(asked, sent, want)
             answer = await self._send(call)
+            self._wish_left = len(answer.deliveries) < want
         if not (self._refused or answer.refused):
             return answer
         ours = set(asked[0])
         refused = [token for token in (*self._refused, *answer.refused) if token in ours]
         self._refused = []
         return msgspec.structs.replace(answer, refused=refused)
+
+    def look(self) -> tuple[int, list[Argument]] | None:
+        """Return the number and the command of a look.
+
+        None when the caller may have no use for what it finds, or has to hear something first.
+        """
+        busy = self._unanswered or self._ahead or self._answers.has_more_to_say
+        if busy or not self._wish_left:
+            return None
+        if not self._open:
+            self._begin_number()
+        arguments = [*self._head(1), *arguments_of(())]
+        return self._number, _script.command(self._keys, arguments)
+
+    def looked(self, number: int, answer: Any) -> bool:
+        """Take the answer to a look; True when it brings a job, which `exchange` returns next."""
+        current = self._open and number == self._number
+        if not current or isinstance(answer, Exception) or not hands_out(answer):
+            return False
+        if self._unanswered is None:  # else that call's answer brings it, or the next one's
+            self._ahead = answer
+        return True
+
+    @property
+    def has_found(self) -> bool:
+        """Whether a look has brought a job that nobody has asked for yet."""
+        return self._ahead is not None
+
+    async def decline(self) -> None:
+        """Give back what a look has brought, unless somebody has asked for it meanwhile."""
+        async with self._turn:
+            if self._ahead:
+                await self._send(self._new_call(((), 0), [], 0))
+
+    async def leave(self) -> None:
+        """Give back whatever was handed out and not heard of; no look finds anything any more."""
+        async with self._turn:
+            if self._open or self._unanswered:
+                await self._send(self._new_call(((), 0), [], 0))
+
+    def _found_ahead(self) -> Exchange | None:
+        answer = self._ahead
+        if answer is None or answer[1] == 0:  # there is more: one call claims all of it
+            return None
+        self._ahead = None
+        self._hear(self._number)
+        return self._read(answer)
 
     async def _conclude(self, call: _Call, settled: Sequence[Settlement]) -> list[Settlement]:
         """Get the answer to an abandoned call; give its deliveries back, nobody waits for them."""
@@ -109,105 +168,45 @@ class Exchanger:
     def _new_call(
         self, asked: tuple[tuple[str, ...], int], settled: list[Settlement], want: int
     ) -> _Call:
-        self._number += 1
-        lease_ms = int(self._settings.lease_seconds * 1000)
-        head: list[Argument] = [
-            self.consumer, self._number, min(want, MOST_PER_CALL), lease_ms,
-            self._settings.max_crashes, MOST_PER_CALL, self._origin, ANSWER_KEPT_SECONDS,
-            alive_ms(self._settings), self._lane_limits,
-        ]  # fmt: skip
-        arguments = head + arguments_of(settled + self._unreadable)
-        for each in self._to_park:
-            arguments += ("park", each.token, each.job.type)
-        self._unreadable, self._to_park = [], []
-        self._unanswered = _Call(asked, arguments, self._clock.monotonic())
+        unreadable, park = self._answers.rest()
+        settled = settled + unreadable
+        if settled or park or not want or self._ahead or not self._open:
+            self._begin_number()
+        self._ahead = None
+        arguments = [*self._head(min(want, MOST_PER_CALL)), *arguments_of(settled), *park]
+        self._unanswered = _Call(self._number, asked, arguments, self._clock.monotonic())
         return self._unanswered
+
+    def _begin_number(self) -> None:
+        self._number += 1
+        self._open = True
+        self._since = self._clock.monotonic()
+
+    def _head(self, want: int) -> list[Argument]:
+        settings = self._settings
+        return [
+            self.consumer, self._number, want, int(settings.lease_seconds * 1000),
+            settings.max_crashes, MOST_PER_CALL, self._origin, ANSWER_KEPT_SECONDS,
+            alive_ms(settings), self._lane_limits, self._heard,
+        ]  # fmt: skip
 
     async def _send(self, call: _Call) -> Exchange:
         with translated(self._address):
             answer = await _script.run(self._client, self._keys, call.arguments)
         self._unanswered = None
-        return self._read(answer, call.started)
+        read = self._read(answer)
+        if used_up(answer):
+            self._hear(call.number)
+        else:
+            self._since = call.sent  # no look of this number had found anything by then
+        return read
 
-    def _read(self, answer: list[Any], started: float) -> Exchange:
-        now, due, paused, refused = answer[:4]
-        self._paused = frozenset(name.decode() for name in paused) if paused else frozenset()
-        tokens, stored = answer[4 + refused :: 2], answer[5 + refused :: 2]
-        deliveries: Sequence[Delivery] = Unread(
-            len(tokens), partial(self._deliveries, tokens, stored, now, started)
-        )
-        if self._paused or any(job[0] == RAW for job in stored):
-            deliveries = list(deliveries)  # what cannot be read, or is paused, is known only then
-        if self._unreadable or self._to_park:
-            due = 0  # so that the pool soon calls again, which dead-letters or parks them
-        return Exchange(
-            deliveries=deliveries,
-            refused=[token.decode() for token in answer[4 : 4 + refused]],
-            next_due_seconds=None if due < 0 else due / 1000.0,
-        )
+    def _hear(self, number: int) -> None:
+        self._heard = number
+        self._open = False
 
-    def _deliveries(
-        self, tokens: list[bytes], stored: list[bytes], now: int, started: float
-    ) -> list[Delivery]:
-        lease_until = started + self._settings.lease_seconds
-        read = (
-            self._delivery(token.decode(), job, now, lease_until)
-            for token, job in zip(tokens, stored, strict=True)
-        )
-        return [delivery for delivery in read if delivery is not None]
-
-    def _delivery(self, token: str, stored: bytes, now: int, lease_until: float) -> Delivery | None:
-        key, attempts, crashes = _parsed(token)
-        try:
-            job = decode_job(key, stored, self._decoder)
-        except ValueError as error:
-            unreadable = Delivery(job=Job(type="", key=key), token=token)
-            self._unreadable.append(Settlement(unreadable, DeadLetter(f"unreadable: {error}")))
-            return None
-        delivery = Delivery(
-            job=job,
-            token=token,
-            attempt=attempts + 1,
-            crashes=crashes,
-            lease_until=lease_until,
-            age_seconds=(now - first_seen_ms(stored)) / 1000.0,
-        )
-        if self._paused and job.type in self._paused:
-            self._to_park.append(delivery)  # a message whose type only the decoder knows
-            return None
-        return delivery
-
-
-class Unread(Sequence[Delivery]):
-    """Deliveries that are read when somebody looks: a pool may ask for the next ones before."""
-
-    def __init__(self, count: int, read: Callable[[], list[Delivery]]) -> None:
-        self._count = count
-        self._read = read
-
-    @cached_property
-    def _deliveries(self) -> list[Delivery]:
-        return self._read()
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Delivery]:
-        return iter(self._deliveries)
-
-    @overload
-    def __getitem__(self, at: int) -> Delivery: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Delivery]: ...
-    def __getitem__(self, at: int | slice) -> Delivery | Sequence[Delivery]:
-        return self._deliveries[at]
-
-
-def _parsed(token: str) -> tuple[str, int, int]:
-    if token.endswith(_FIRST):
-        return token[:-6], 0, 0
-    key, _epoch, attempts, crashes = token.rsplit(":", 3)
-    return key, int(attempts), int(crashes)
+    def _read(self, answer: list[Any]) -> Exchange:
+        return self._answers.read(answer, self._since + self._settings.lease_seconds)
 
 
 def alive_ms(settings: QueueSettings) -> int:

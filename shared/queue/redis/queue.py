@@ -66,8 +66,8 @@ class RedisQueue:
         self._keys = keys_of(settings.name)
         self._client = connect(url)
         self._address = address_of(self._client)
-        self._wake_up = WakeUp(self._client, self._keys)
         self._exchanger: Exchanger | None = None
+        self._wake_up: WakeUp | None = None
         self._due_at: float | None = None
         self._own_keys = (f"{prefix}-{number}" for prefix in (uuid4().hex,) for number in count())
 
@@ -83,6 +83,7 @@ class RedisQueue:
         except ConnectionLostError as error:
             raise DependencyError(str(error)) from error
         self._exchanger = exchanger
+        self._wake_up = WakeUp(self._client, self._keys, exchanger)
 
     async def publish(self, jobs: Sequence[Job]) -> Published:
         """See Queue.publish. Raises ValueError for a name over 65,535 bytes."""
@@ -115,8 +116,9 @@ class RedisQueue:
         if self._due_at is not None:
             longest = min(longest, self._due_at - self._clock.monotonic())
         if longest > 0:
-            inbox = not (self._exchanger and self._exchanger.queue_is_paused)
-            await self._wake_up.wait(longest, inbox=inbox)
+            self._opened()
+            assert self._wake_up is not None
+            await self._wake_up.wait(longest)
 
     def lease_keeper(self) -> LeaseKeeper:
         """See WorkSource.lease_keeper."""
@@ -134,11 +136,13 @@ class RedisQueue:
 
     async def close(self) -> None:
         """See WorkSource.close."""
-        await self._wake_up.close()
+        if self._wake_up is not None:
+            await self._wake_up.close()
         try:
             if self._exchanger is not None:
                 with translated(self._address):
                     async with asyncio.timeout(GOODBYE_SECONDS):
+                        await self._exchanger.leave()
                         await self._deregister(self._exchanger.consumer)
                         await self._return_intake()
         except ConnectionLostError:

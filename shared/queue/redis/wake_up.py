@@ -1,49 +1,63 @@
-"""Waits until work may be there, without claiming any and without polling.
+"""Waits until work may be there, without polling.
 
 Two blocking commands, each on a connection of its own: BLMOVE sees what other programs push to
-the inbox, BLPOP sees the token that the scripts leave when they leave work. They may outlive the
-wait that began them; what they then get is handed on to whoever waits elsewhere.
+the inbox, BLPOP sees the token that the scripts leave when they leave work. Behind each goes a
+look for one job (see exchanger.py), so that an idle worker needs no further call to begin it.
+They may outlive the wait that began them; what they then get is handed on to whoever waits
+elsewhere, and a job that nobody asks for goes back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import redis.asyncio
 
 from shared.errors import ConnectionLostError
+from shared.queue.redis.exchanger import Exchanger
 from shared.queue.redis.keys import QueueKeys
 from shared.redis.client import address_of
 from shared.redis.faults import translated
+from shared.redis.line import Line
 
 BLOCK_SECONDS = 5
+UNASKED_SECONDS = 0.5
+"""How long a job that came with a wake-up waits to be asked for."""
 RECONNECT_SECONDS = 0.1
+
+_Command = tuple[str | int, ...]
 
 
 class WakeUp:
     """The waiting side of one consumer."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: QueueKeys) -> None:
+    def __init__(self, client: redis.asyncio.Redis, keys: QueueKeys, exchanger: Exchanger) -> None:
         self._client = client
         self._address = address_of(client)
-        self._keys = keys
+        self._exchanger = exchanger
+        self._token: _Command = ("BLPOP", keys.wake, BLOCK_SECONDS)
+        self._message: _Command = (
+            "BLMOVE", keys.inbox, keys.intake, "RIGHT", "LEFT", BLOCK_SECONDS,
+        )  # fmt: skip
+        self._lines: dict[_Command, Line] = {
+            command: Line(client, str(command[1])) for command in (self._token, self._message)
+        }
         self._waiting = 0
-        self._inbox = True
         self._woken = asyncio.Event()
-        self._watchers: dict[Callable[[], Awaitable[Any]], asyncio.Task[None]] = {}
+        self._watchers: dict[_Command, asyncio.Task[None]] = {}
         self._handing_on: set[asyncio.Task[None]] = set()
+        self._unasked: asyncio.TimerHandle | None = None
 
-    async def wait(self, timeout: float, *, inbox: bool = True) -> None:
+    async def wait(self, timeout: float) -> None:
         """Return when work may be there, or after `timeout` seconds; may be cancelled.
 
-        Without `inbox`, what other programs push wakes nobody: a paused queue takes none of it.
+        What other programs push wakes nobody while the queue is paused: it takes none of it.
 
         Raises DependencyError when the server forbids the blocking commands.
         """
+        if self._exchanger.has_found:
+            return
         self._waiting += 1
-        self._inbox = inbox
         self._watch()
         try:
             await self._until_woken(timeout)
@@ -58,11 +72,15 @@ class WakeUp:
 
     async def close(self) -> None:
         """End the blocking commands."""
+        if self._unasked is not None:
+            self._unasked.cancel()
         tasks = [*self._watchers.values(), *self._handing_on]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watchers.clear()
+        for line in self._lines.values():
+            await line.close()
 
     async def _until_woken(self, timeout: float) -> None:
         try:
@@ -72,44 +90,60 @@ class WakeUp:
             return
 
     def _watch(self) -> None:
-        sources = (self._take_token, self._take_message) if self._inbox else (self._take_token,)
-        for take in sources:
-            task = self._watchers.get(take)
+        commands = (
+            [self._token] if self._exchanger.queue_is_paused else [self._token, self._message]
+        )
+        for command in commands:
+            task = self._watchers.get(command)
             if task is None or task.done():
-                self._watchers[take] = asyncio.create_task(self._watch_with(take))
+                watching = self._watch_with(command)
+                self._watchers[command] = asyncio.create_task(watching)
 
-    async def _watch_with(self, take: Callable[[], Awaitable[Any]]) -> None:
+    async def _watch_with(self, command: _Command) -> None:
         while self._waiting:
             try:
                 with translated(self._address):
-                    found = await take()
+                    found = await self._block(command)
             except ConnectionLostError:
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
-            if found is not None:
+            if found:
                 await self._found()
                 return
 
-    async def _take_token(self) -> Any:
-        return await self._client.blpop([self._keys.wake], timeout=BLOCK_SECONDS)
-
-    async def _take_message(self) -> Any:
-        return await self._client.blmove(
-            self._keys.inbox, self._keys.intake, BLOCK_SECONDS, src="RIGHT", dest="LEFT"
-        )
+    async def _block(self, command: _Command) -> bool:
+        look = self._exchanger.look()
+        found, *answers = await self._lines[command].ask(command, *(look[1:] if look else ()))
+        if isinstance(found, Exception):
+            await self._lines[command].close()
+            raise found
+        has_job = look is not None and self._exchanger.looked(look[0], answers[0])
+        return has_job or found is not None
 
     async def _found(self) -> None:
-        if self._waiting:
-            self._woken.set()
-        else:
+        if not self._waiting:
             await self._hand_on()
+            return
+        self._woken.set()
+        if self._exchanger.has_found:
+            if self._unasked is not None:
+                self._unasked.cancel()
+            loop = asyncio.get_running_loop()
+            self._unasked = loop.call_later(UNASKED_SECONDS, self._give_back)
 
     async def _hand_on(self) -> None:
         try:
-            with translated(self._address):
-                await self._client.lpush(self._keys.wake, b"")
+            if self._exchanger.has_found:
+                await self._exchanger.decline()
+            else:
+                with translated(self._address):
+                    await self._client.lpush(str(self._token[1]), b"")
         except ConnectionLostError:
             return  # whoever waits elsewhere looks for itself within a second
+
+    def _give_back(self) -> None:
+        if self._exchanger.has_found:
+            self._hand_on_later()
 
     def _hand_on_later(self) -> None:
         task = asyncio.create_task(self._hand_on())

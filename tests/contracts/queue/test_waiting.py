@@ -1,4 +1,4 @@
-"""Wake-ups: none is missed, none claims anything, all can be cancelled."""
+"""Wake-ups: none is missed, none keeps a job from others, all can be cancelled."""
 
 from __future__ import annotations
 
