@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -50,3 +51,35 @@ def test_a_connection_does_not_look_for_the_version_of_the_library(
 @pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
 def test_blocking_clients_take_the_same_urls(url: str) -> None:
     assert connect_blocking(url).connection_pool.make_connection()
+
+
+@pytest.mark.parametrize(("size", "timers"), [(100, 0), (1_000_000, 1)])
+async def test_only_what_may_have_to_wait_is_written_with_a_timer(
+    monkeypatch: pytest.MonkeyPatch, size: int, timers: int
+) -> None:
+    arrived = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(size)
+        arrived.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = connect(f"redis://127.0.0.1:{port}").connection_pool
+    connection = pool.connection_class(**pool.connection_kwargs)
+    await connection._connect()
+    waits: list[float | None] = []
+
+    async def wait_for(awaitable: Any, seconds: float | None) -> Any:
+        waits.append(seconds)
+        return await awaitable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "wait_for", wait_for)
+        await connection.send_packed_command([b"x" * size])
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    assert len(waits) == timers
+    await connection.disconnect()
+    server.close()
