@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,6 +14,7 @@ from shared.jobs import new_job
 from shared.queue.factory import check_broker, create_queue, create_queue_admin
 from shared.queue.port import Queue, QueueSettings
 from shared.verdicts import DeadLetter, Settlement
+from tests.integration.test_queue_kafka import claim, heard
 from tests.services.kafka_secure import ESCAPED_LOGIN, certificate_of, secure_url
 
 CANARY = "canary-88"
@@ -39,19 +41,17 @@ async def refused(queue: Queue) -> str:
 
 @pytest.mark.parametrize("mechanism", ["", "&mechanism=SCRAM-SHA-256", "&mechanism=PLAIN"])
 async def test_a_job_goes_all_its_ways_over_tls(url: str, mechanism: str) -> None:
-    settings = QueueSettings(name=f"q-{uuid4().hex[:8]}", lease_seconds=5.0)
+    settings = QueueSettings(name=f"q-{uuid4().hex[:8]}")
     queue = create_queue(settings, url + mechanism)
     admin = create_queue_admin(settings, url + mechanism)
-    await queue.open("tester", ["job"])
-    await queue.publish([new_job("job", 1)])
-    settled: list[Settlement] = []
-    while (await admin.depth()).dead == 0:
-        deliveries = (await queue.exchange(settled, 1)).deliveries
-        settled = [Settlement(each, DeadLetter("seen")) for each in deliveries]
-        if not settled:
-            await queue.wait(0.2)
-    await queue.close()
-    await admin.close()
+    async with AsyncExitStack() as open_:
+        for each in (queue, admin):
+            open_.push_async_callback(each.close)
+        await queue.open("tester", ["job"])
+        await queue.publish([new_job("job", 1)])
+        (delivery,) = await claim(queue, 1)
+        await heard(queue, [Settlement(delivery, DeadLetter("seen"))], 0)
+        assert [each.reason for each in await admin.dead_letters()] == ["seen"]
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
