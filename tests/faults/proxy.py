@@ -88,6 +88,12 @@ class Proxy:
         """Let everything pass that was held back by `stall`."""
         self._flowing.set()
 
+    def abandon(self) -> None:
+        """Let what is connected be silent for ever, as when a path is gone; new ones work."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
     async def _end(self, how: Callable[[_Connection], None]) -> None:
         ending = dict(self._connections)
         for task, connection in ending.items():
@@ -96,7 +102,7 @@ class Proxy:
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer)
+        connection = _Connection(writer, self._flowing)
         self.accepted += 1
         # A task of its own: asyncio complains when the one it made for a connection is cancelled.
         relaying = asyncio.create_task(self._relay(connection, reader, writer))
@@ -111,7 +117,7 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        await self._flowing.wait()
+        await connection.flowing.wait()
         try:
             server = await asyncio.open_connection(self._server_host, self._server_port)
         except OSError:
@@ -134,21 +140,25 @@ class Proxy:
                 raise ConnectionAbortedError("the answer is dropped")
             await _write(client[1], data)
 
-        await _first_of(self._pump(client[0], request), self._pump(server[0], answer))
+        flowing = connection.flowing
+        await _first_of(
+            self._pump(client[0], request, flowing), self._pump(server[0], answer, flowing)
+        )
 
-    async def _pump(self, source: asyncio.StreamReader, feed: Feed) -> None:
+    async def _pump(self, source: asyncio.StreamReader, feed: Feed, flowing: asyncio.Event) -> None:
         while data := await source.read(CHUNK):
             if self.latency_seconds:
                 await asyncio.sleep(self.latency_seconds)
-            await self._flowing.wait()
+            await flowing.wait()
             await feed(data)
 
 
 class _Connection:
     """Both sides of one connection, and what was asked on it last."""
 
-    def __init__(self, client: asyncio.StreamWriter) -> None:
+    def __init__(self, client: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         self.writers = [client]
+        self.flowing = flowing
         self.request = b""
 
     def close(self) -> None:

@@ -106,6 +106,22 @@ async def test_a_stalled_connection_is_open_and_silent_until_it_flows(
     assert (await late, await fresh) == (b"b\n", b"c\n")
 
 
+async def test_an_abandoned_connection_stays_silent_and_new_ones_work(
+    proxy: Proxy, connected: Connect
+) -> None:
+    before = await connected(proxy)
+    await said(before, b"a\n")
+    proxy.abandon()
+    unheard = asyncio.create_task(said(before, b"b\n"))
+    assert await said(await connected(proxy), b"c\n") == b"c\n"
+    proxy.flow()
+    await asyncio.wait([unheard], timeout=0.1)
+    assert not unheard.done()
+    await proxy.cut()
+    with contextlib.suppress(ConnectionResetError):  # what the system makes of unread bytes
+        assert await unheard == b""
+
+
 async def test_a_stalled_connection_can_be_cut(proxy: Proxy, connected: Connect) -> None:
     before = await connected(proxy)
     await said(before, b"a\n")
