@@ -80,7 +80,7 @@ class Session:
             await self._client.publish(subject, body, reply, dict(headers) if headers else None)
         except TimeoutError:
             raise await self._silent() from None
-        except Error as error:
+        except (Error, OSError, RuntimeError) as error:  # the last by uvloop, just after the end
             raise self.lost(str(error)) from error
         if self._takes_nothing:  # the library only reports it, and waits anew for each message
             raise await self._silent()
