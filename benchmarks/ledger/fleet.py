@@ -76,12 +76,17 @@ class Fleet:
                 raise RuntimeError(f"worker {name} ended with exit code {code}")
 
     async def _stopped_at_work(self, except_place: int = -1) -> int:
-        """Stop a worker at random; one that holds no started job is let go on, and so on."""
+        """Stop a worker at random; one that holds no started job is let go on, and so on.
+
+        Raises RuntimeError when it had ended by itself.
+        """
         while True:
             place = random.randrange(len(self._workers))
             if place != except_place:
                 name, child = self._workers[place]
                 child.pause()
+                if not child.runs:
+                    raise RuntimeError(f"worker {name} ended by itself: {child.wait()}")
                 if self._holds_started_jobs(name):
                     return place
                 child.resume()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery, new_job
 from shared.queue.factory import create_queue
+from shared.queue.kafka.queue import KafkaQueue
 from shared.queue.kafka.topics import topics_of
 from shared.queue.port import Queue, QueueSettings
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
@@ -223,6 +225,26 @@ async def test_a_message_as_large_as_the_broker_takes_may_fail_and_die(
     assert (depth.inbox, depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0, 1)
     with pytest.raises(ConfigError, match="too large for Kafka"):
         await queue.publish([new_job("job", "x" * 1_000_000)])
+
+
+@pytest.mark.parametrize("which", ["_fetcher", "_coordinator"])
+async def test_a_member_whose_background_work_has_ended_joins_anew(
+    consumers: Consumers, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await consumers.one()
+    assert isinstance(queue, KafkaQueue)
+    client = queue._opened().member._consumer
+    if which == "_fetcher":
+        ended = client._fetcher._fetch_task
+        ended.cancel()
+    else:
+        ended = client._coordinator._coordination_task
+        broken = AsyncMock(side_effect=RuntimeError("as a library may fail"))
+        monkeypatch.setattr(client._coordinator, "ensure_coordinator_known", broken)
+        client._coordinator.request_rejoin()
+    await asyncio.wait([ended])
+    await queue.publish([new_job("job", n) for n in range(6)])
+    assert len(await claim(queue, 6)) == 6
 
 
 async def test_jobs_settled_out_of_order_do_not_run_again(consumers: Consumers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from types import SimpleNamespace
@@ -9,12 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
+from aiokafka import errors
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
 
 from shared.errors import ConfigError
 from shared.queue.factory import create_queue
 from shared.queue.kafka.address import Address, read_address
 from shared.queue.kafka.assignor import share
 from shared.queue.kafka.capabilities import CAPABILITIES
+from shared.queue.kafka.connection import mend
 from shared.queue.kafka.outbound import put_off
 from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.record import Stored
@@ -309,3 +315,24 @@ def test_what_belongs_to_a_lost_partition_is_not_handed_out() -> None:
     shelf.put(waiting("kept"))
     lost.window.lost = True
     assert names(shelf.take(5, suspect=True)) == ["kept"]
+
+
+def test_a_connection_that_was_just_closed_is_lost_and_nothing_else() -> None:
+    """uvloop raises RuntimeError, which would end the client's heartbeat or fetches for good."""
+
+    async def write_to_a_closed_connection() -> None:
+        server = await asyncio.start_server(lambda _, peer: peer.close(), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            connection = AIOKafkaConnection("127.0.0.1", port)
+            connection._versions = {MetadataRequest([]).API_KEY: (0, 1)}
+            streams = await asyncio.open_connection("127.0.0.1", port)
+            connection._reader, connection._writer = streams
+            connection._read_task = connection._create_reader_task()
+            connection._writer.transport.abort()
+            await asyncio.sleep(0)
+            with pytest.raises(errors.KafkaConnectionError, match="connection broken"):
+                connection.send(MetadataRequest([]))
+
+    mend()
+    uvloop.run(write_to_a_closed_connection())

@@ -127,6 +127,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         wanted = [tp for tp in partitions if tp in self.windows and self.windows[tp].room > 0]
         if not self._steady or not wanted or most <= 0:
             return []
+        self.check()
         with translated(self._servers):
             batches = await self._consumer.getmany(
                 *wanted, timeout_ms=int(timeout * 1000), max_records=most
@@ -254,10 +255,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
             self.windows.pop(tp).lost = True
 
     def check(self) -> None:
-        """Raise what the group's background work failed with, if it did.
+        """Raise what the background work failed with, if it did.
 
         When that work has ended, so has this membership.
         """
-        self.stopped |= self._consumer._coordinator._coordination_task.done()
+        client = self._consumer
+        work = client._coordinator._coordination_task, client._fetcher.error_future
+        self.stopped |= any(task.done() for task in work)
         with translated(self._servers):
-            self._consumer._coordinator.check_errors()
+            client._coordinator.check_errors()
+        if self.stopped:
+            raise ConnectionLostError(f"this membership of Kafka at {self._servers} has ended")

@@ -19,6 +19,7 @@ from shared.errors import ConfigError, ConnectionLostError, DependencyError, Que
 from shared.jobs import Job
 from shared.queue.kafka.address import read_address
 from shared.queue.kafka.capabilities import CAPABILITIES
+from shared.queue.kafka.connection import mend
 from shared.queue.kafka.exchanger import Exchanger
 from shared.queue.kafka.lease_keeper import kafka_lease_keeper
 from shared.queue.kafka.member import Member
@@ -38,6 +39,8 @@ from shared.queue.port import (
 )
 from shared.verdicts import Settlement
 from shared.work_source import Exchange, LeaseKeeper
+
+mend()
 
 IDLE_LOOK_SECONDS = 1.0
 JOIN_SECONDS = 60.0
