@@ -89,7 +89,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     lane_limits: Mapping[str, LaneLimits] = {}
     """Limits by lane; `*` stands for every lane that is not named. A lane without limits is like
     no lane. In a lane with limits, jobs are handed out in the order in which they became ready,
-    whatever their priorities. All workers of a queue must agree."""
+    whatever their priorities. Those of the worker that started last hold for all."""
     shards: int = 1
     """Over how many independent parts the queue is spread; all its users must agree."""
 

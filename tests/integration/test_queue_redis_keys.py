@@ -162,6 +162,7 @@ async def cost_of_a_claim(queue: RedisQueue, client: redis.asyncio.Redis) -> Map
 async def test_a_claim_costs_the_same_whatever_waits_in_a_full_lane(
     queue: RedisQueue, client: redis.asyncio.Redis
 ) -> None:
+    await client.set(f"{KEYS.prefix}lanes:recounted", "")  # by nobody while commands are counted
     await queue.publish([job(lane="a")])
     await cost_of_a_claim(queue, client)  # loads the scripts
     found = []
@@ -187,3 +188,44 @@ async def test_what_a_wake_up_moved_is_listed_before_the_inbox(
     paged = [each.job.id for each in await admin.jobs("inbox", offset=1, limit=2) if each.job]
     assert paged == ["1", "2"]
     assert [each.job.id for each in await claim(queue, 4)] == listed, "the order of claims"
+
+
+async def recounted(queue: RedisQueue, client: redis.asyncio.Redis) -> list[str]:
+    """Let the time of the next recount come; return what can be claimed then."""
+    await client.delete(f"{KEYS.prefix}lanes:recounted")
+    await queue.exchange([], 0)
+    return keys(await claim(queue))
+
+
+async def test_a_lane_whose_running_job_lost_its_lease_in_a_failover_is_freed(
+    queue: RedisQueue, client: redis.asyncio.Redis
+) -> None:
+    await queue.publish([job("a0", lane="a"), job("a1", lane="a")])
+    (held,) = await claim(queue)
+    await client.delete(KEYS.leases)
+    assert await queue.exchange([Settlement(held, Done())], 0)
+    assert not await claim(queue), "counted as running still"
+    assert await recounted(queue, client) == ["a1"]
+
+
+async def test_a_count_of_what_runs_that_is_too_high_is_mended(
+    queue: RedisQueue, client: redis.asyncio.Redis
+) -> None:
+    await queue.publish([job("a0", lane="a"), job("a1", lane="a")])
+    (held,) = await claim(queue)
+    await client.hset(f"{KEYS.prefix}lanes:running", "a", "7")
+    await queue.exchange([Settlement(held, Done())], 0)
+    assert not await claim(queue), "six run, it seems"
+    assert await recounted(queue, client) == ["a1"]
+
+
+async def test_a_lost_count_of_what_runs_blocks_nothing_and_is_mended(
+    queue: RedisQueue, client: redis.asyncio.Redis
+) -> None:
+    await queue.publish([job(f"a{n}", lane="a") for n in range(3)])
+    (held,) = await claim(queue)
+    await client.delete(f"{KEYS.prefix}lanes:running")
+    assert await recounted(queue, client) == [], "the lease says that one runs"
+    await client.delete(f"{KEYS.prefix}lanes:running", f"{KEYS.prefix}lanes:held")
+    assert not (await queue.exchange([Settlement(held, Done())], 0)).refused
+    assert await recounted(queue, client) == ["a1"]

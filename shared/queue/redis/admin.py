@@ -12,30 +12,16 @@ from shared.queue.redis.capabilities import CAPABILITIES
 from shared.queue.redis.depth import depth_of
 from shared.queue.redis.keys import keys_of
 from shared.queue.redis.listing import Listing
+from shared.queue.redis.scripts import MOVE_PARTS
 from shared.redis.client import address_of, connect
 from shared.redis.faults import translated
 from shared.redis.script import Script
 
 MOST_PER_CALL = 1000
 
-_replay = Script(
-    "shared.queue.redis",
-    "prelude.lua",
-    "waiting.lua",
-    "lanes.lua",
-    "results.lua",
-    "replay.lua",
-)
+_replay = Script("shared.queue.redis", *MOVE_PARTS, "replay.lua")
 _purge = Script("shared.queue.redis", "purge.lua")
-_cancel = Script(
-    "shared.queue.redis",
-    "prelude.lua",
-    "waiting.lua",
-    "lanes.lua",
-    "results.lua",
-    "whereabouts.lua",
-    "cancel.lua",
-)
+_cancel = Script("shared.queue.redis", *MOVE_PARTS, "whereabouts.lua", "cancel.lua")
 _pause = Script("shared.queue.redis", "prelude.lua", "paused.lua", "pause.lua")
 
 

@@ -9,7 +9,7 @@
 local schedules, fired = KEYS[1], KEYS[2]
 local known = redis.call('HGET', schedules, ARGV[1])
 known = known and cmsgpack.unpack(known)
-local since = string.format('%.3f', exact_now / 1000)
+local since = string.format('%.3f', micros / 1000000)
 if known and known[1] == ARGV[2] then since = known[4] end
 
 redis.call('HSET', schedules, ARGV[1], cmsgpack.pack({ARGV[2], ARGV[3], ARGV[4], since}))

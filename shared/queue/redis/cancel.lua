@@ -4,7 +4,7 @@
 -- KEYS  jobs, delayed, leases, dedup, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua, waiting.lua, lanes.lua, results.lua and whereabouts.lua.
+-- After prelude.lua, waiting.lua, lane_counts.lua, results.lua and whereabouts.lua.
 
 local jobs, delayed, leases, dedup = unpack(KEYS, 1, 4)
 local cancelled, elsewhere = 0, {}
@@ -40,4 +40,5 @@ if next(elsewhere) then
   if #lost > 0 then renew_generation() end -- or a token of theirs could come up again
   for key in pairs(elsewhere) do void(key) end
 end
+write_lanes()
 return cancelled

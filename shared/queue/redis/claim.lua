@@ -30,7 +30,7 @@ local function deliver(members, divert)
   local found, count = fetch('HMGET', jobs, keys), #tokens
   for i = 1, #members do
     local job = found[i]
-    if job and not (may_pop_in_vain and goes_elsewhere(members[i], job, divert)) then
+    if job and not (unusual and goes_elsewhere(members[i], job, divert)) then
       if sub(job, 29, 32) ~= '0000' then let_go(members[i], job) end
       count = count + 1
       tokens[count], stored[count] = next_tokens[i], job
@@ -45,13 +45,13 @@ local function claim_with(take, list, count)
     local found = redis.call('RPOP', list, most - #tokens)
     if not found then return end
     take(found)
-    looked = may_pop_in_vain and looked + #found or bound
+    looked = unusual and looked + #found or bound
   end
 end
 
 local function take_members(members)
   if void_exist then members = living(members) end
-  deliver(members, lanes_exist)
+  deliver(members, unusual)
 end
 
 local function take_messages(messages)

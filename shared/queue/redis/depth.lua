@@ -7,7 +7,7 @@
 
 local SLICE = 100
 local void = tonumber(redis.call('HGET', VOID, '') or 0)
-local ready, oldest = (redis.call('HGET', WAITING, '') or 0) - void, -1
+local ready, oldest = (redis.call('GET', WAITING) or 0) - void, -1
 
 -- What is worth nothing at the head of a list goes, so that the head is a job.
 local function head_of(list)
@@ -38,7 +38,7 @@ for i = 1, #lists do
   ready = ready + redis.call('LLEN', lists[i])
 end
 -- What a lane holds back is no reason to add workers: only lanes that may start count here.
-for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES, '-inf', exact_now, 'LIMIT', 0, 10)) do
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', LANES, '-inf', micros, 'LIMIT', 0, 10)) do
   look_at(redis.call('LINDEX', list_of(lane), -1))
 end
 

@@ -9,7 +9,7 @@ local function reap()
   end
   if #expired == 0 then return end
   in_slices('ZREM', leases, expired)
-  if lanes_exist then leave_lanes(expired) end
+  if unusual then leave_lanes(expired) end
   local found = fetch('HMGET', jobs, keys_of(expired))
   for i = #expired, 1, -1 do
     local key, epoch, attempts, crashes = parse(expired[i])

@@ -4,7 +4,7 @@
 -- Answer: now, next due in ms (-1: nothing known), names of what is paused, whether the call's number
 --         is used up (0: the call did nothing, and may be sent again), number refused, refused tokens,
 --         then for each delivery: token, stored job
--- After settle.lua, due.lua, claim.lua and claim_lanes.lua.
+-- After settle.lua, due.lua, claim.lua, claim_lanes.lua and recount_lanes.lua.
 
 local function claim_suspect()
   if suspect_runs() then return end
@@ -69,26 +69,28 @@ local function next_due()
     local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if head[2] and (due < 0 or head[2] - now < due) then due = math.max(0, head[2] - now) end
   end
-  local lanes = lanes_exist and not paused[''] and redis.call('ZRANGE', LANES, 0, passed_count, 'WITHSCORES') or {}
+  local lanes = unusual and not paused[''] and redis.call('ZRANGE', LANES, 0, passed_count, 'WITHSCORES') or {}
   for i = 1, #lanes, 2 do
-    if not passed[lanes[i]] then
-      local wait = math.ceil(math.max(0, lanes[i + 1] - exact_now))
+    if not passed[lanes[i]] and lanes[i + 1] ~= FULL then
+      local wait = math.ceil(math.max(0, lanes[i + 1] - micros) / 1000)
       return due < 0 and wait or math.min(due, wait)
     end
   end
   return due
 end
 
--- A worker's first call tells its limits to those who publish, so that they put jobs of a limited
--- lane there at once, and opens lanes that other limits kept away.
+-- The limits of the worker that started last are everybody's, or a lane that one counts as full would
+-- be opened by nobody. Lanes that other limits kept away are opened. A server that forgot is told again.
 local function share_limits()
-  local before = redis.call('GET', LIMITS) or ''
-  if before == ARGV[10] then return end
-  for _, lane in ipairs(redis.call('HKEYS', WAITING)) do
-    if lane ~= '' then close_lane(lane) end
-  end
+  local before = redis.call('GET', LIMITS)
+  if (before or '') == ARGV[10] or before and call > 1 then return end
   redis.call('DEL', LIMITS)
-  if ARGV[10] ~= '' then redis.call('SET', LIMITS, ARGV[10]) end
+  redis.call('SET', LIMITS, ARGV[10])
+  if ARGV[10] == '' then redis.call('EXPIRE', LIMITS, 3600) end -- by then no worker has the old ones
+  limits = nil
+  local lanes = redis.call('ZRANGE', LANES, 0, -1)
+  read_lanes(lanes)
+  put_lanes(lanes)
 end
 
 local last = tonumber(redis.call('HGET', answer, 'call') or 0)
@@ -98,7 +100,7 @@ if call < last then
 elseif call == last then
   recall()
 else
-  if call == 1 then share_limits() end
+  if unusual then share_limits() end
   if last > heard then take_back() end
   settle_finished()
   for i = 13, #ARGV, 3 do settle(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
@@ -113,6 +115,10 @@ else
     redis.call('EXPIRE', answer, answer_ttl)
   end
   redis.call('ZADD', alive, 'XX', now + alive_for, consumer)
+  if unusual then
+    recount_lanes()
+    write_lanes()
+  end
 end
 
 local function suspects_left()

@@ -10,11 +10,11 @@ from shared.queue.port import LaneLimits
 
 
 def encode_limits(limits: Mapping[str, LaneLimits]) -> bytes:
-    """Return lane -> most running, milliseconds between two starts, burst; empty for no limits."""
+    """Return lane -> most running, microseconds between two starts, burst; empty for no limits."""
     if not limits:
         return b""
     forms = {
-        lane: (each.max_running, 1000.0 / each.per_second if each.per_second else 0, each.burst)
+        lane: (each.max_running, 1e6 / each.per_second if each.per_second else 0, each.burst)
         for lane, each in sorted(limits.items())
     }
     return msgspec.msgpack.encode(forms)

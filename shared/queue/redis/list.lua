@@ -66,9 +66,7 @@ local function list_ready()
   for job_type in pairs(paused) do
     if job_type ~= '' then table.insert(lists, 1, parked_in(job_type)) end
   end
-  for _, lane in ipairs(redis.call('HKEYS', WAITING)) do
-    if lane ~= '' then table.insert(lists, #lists - 1, list_of(lane)) end
-  end
+  for _, lane in ipairs(redis.call('ZRANGE', LANES, 0, -1)) do table.insert(lists, #lists - 1, list_of(lane)) end
   walk(lists, function(part)
     local found, voids = fields_of(jobs, part), fields_of(VOID, part)
     for i = #part, 1, -1 do

@@ -1,25 +1,7 @@
--- Members and tokens: `key:epoch:attempts:crashes`. And commands with longer lists than Lua can unpack.
+-- Members and tokens: `key:epoch:attempts:crashes`. After prelude.lua.
 
-local SLICE = 1000
 local FRESH, FIRST = ':0:0:0', ':1:0:0' -- ends of most members, and of most tokens
 local sub = string.sub
-
-local function in_slices(command, key, list)
-  for from = 1, #list, SLICE do
-    redis.call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
-  end
-end
-
-local function fetch(command, key, list)
-  if #list == 0 then return {} end
-  if #list <= SLICE then return redis.call(command, key, unpack(list)) end
-  local found = {}
-  for from = 1, #list, SLICE do
-    local part = redis.call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
-    for i = 1, #part do found[from + i - 1] = part[i] end
-  end
-  return found
-end
 
 -- Patterns and numbers are slow: what is by far the most common does without.
 local function key_of(member)

@@ -4,7 +4,7 @@
 local prefix = KEYS[#KEYS]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local exact_now = time[1] * 1000 + time[2] / 1000
+local micros = time[1] * 1000000 + time[2]
 
 -- Key, epoch, attempts and crashes of a member, or of a token.
 local function parse(member)

@@ -85,6 +85,7 @@ local function publish(from)
   for i = from, #ARGV, 5 do
     accepted = accepted + store(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
   end
+  write_lanes()
   if accepted > 0 then wake_one() end
   return {accepted, (#ARGV - from + 1) / 5 - accepted}
 end

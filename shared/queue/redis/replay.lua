@@ -4,7 +4,7 @@
 -- KEYS  jobs, dead, dead:records, dedup, ready:0, ready:1, ready:2, prefix
 -- ARGV  job keys
 -- Answer: how many there were
--- After prelude.lua, waiting.lua, lanes.lua and results.lua.
+-- After prelude.lua, waiting.lua, lane_counts.lua and results.lua.
 
 local jobs, dead, records, dedup = unpack(KEYS, 1, 4)
 local replayed = 0
@@ -34,5 +34,6 @@ for _, key in ipairs(ARGV) do
   end
 end
 
+write_lanes()
 if replayed > 0 then wake_one() end
 return replayed

@@ -16,7 +16,7 @@ local function settle_finished()
     end
   end
   in_slices('HDEL', jobs, keys)
-  if lanes_exist then leave_lanes(done) end
+  if unusual then leave_lanes(done) end
 end
 
 -- Verdicts that finish a job whose result is kept, and what its state is then.
@@ -27,7 +27,7 @@ local function settle(verdict, token, value)
     refused[#refused + 1] = token
     return
   end
-  if lanes_exist then leave_lanes({token}) end
+  if unusual then leave_lanes({token}) end
   local key, epoch, attempts, crashes = parse(token)
   local job = redis.call('HGET', jobs, key)
   if not job then return end
