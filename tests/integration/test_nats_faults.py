@@ -269,7 +269,7 @@ async def test_the_keeper_tells_of_leases_it_could_not_renew_in_time(
 
 
 async def test_a_delayed_job_comes_by_the_servers_own_schedule(queue: NatsQueue) -> None:
-    await queue.publish([job("a", delay=0.5)])
+    await queue.publish([job("a", delay=3.0)])
     assert (await queue.depth()).delayed == 1
     assert await drained(queue) == {"a"}
     assert (await queue.depth()).delayed == 0
