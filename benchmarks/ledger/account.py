@@ -13,6 +13,7 @@ import msgspec
 from benchmarks.ledger import books
 
 CRASHED = "crashed"
+ON_ITS_WAY = "crashed, once on its way to a worker"
 REPUBLISHED = "republished"
 UNEXPLAINED = "unexplained"
 
@@ -102,9 +103,22 @@ def _deaths(
     in_flight: int,
     max_crashes: int,
 ) -> Mapping[str, int]:
-    """Count dead letters by cause: a job has crashed when a fault hit so many of its starts."""
+    """Count dead letters by cause: a job has crashed when a fault hit so many of its starts.
+
+    One of them may be missing in the books: the worker was hit before it could start what the
+    broker had handed out to it. But then every start there is was hit.
+    """
+    starts = Counter(number for number in _numbers(directory, "started") if number in dead)
     hits = _hit(directory, "started", dead, faults, in_flight)
-    return Counter(CRASHED if len(each) >= max_crashes else UNEXPLAINED for each in hits.values())
+
+    def cause(number: int) -> str:
+        crashes = len(hits[number])
+        if crashes >= max_crashes:
+            return CRASHED
+        every = crashes == starts[number] == max_crashes - 1
+        return ON_ITS_WAY if every else UNEXPLAINED
+
+    return Counter(map(cause, dead))
 
 
 def _hit(
