@@ -123,7 +123,8 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(job=JOBS, data=st.data())
     def publish_what_was_cancelled(self, job: Job, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(list(self.cancelled)))
-        if key not in self.model.jobs:
+        del self.cancelled[key]  # once more only when it is cancelled again: a key whose job is
+        if key not in self.model.jobs:  # done is forgotten, and with it which tokens it had
             self._publish(replace(job, key=key))
 
     def _publish(self, job: Job) -> None:
