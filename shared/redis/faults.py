@@ -10,7 +10,8 @@ from redis import exceptions
 from shared.errors import ConnectionLostError, DependencyError
 
 _PASSING = (
-    "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS"
+    "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
+    "UNBLOCKED",
 )  # fmt: skip
 """First words of answers from a server that cannot serve now, but may in a while."""
 

@@ -115,3 +115,20 @@ async def test_a_paused_queue_is_woken_by_its_resume_and_not_by_its_inbox(
     await asyncio.wait_for(asyncio.gather(*waiting), 10)
     await admin.close()
     await client.aclose()
+
+
+async def test_who_is_unblocked_by_a_failover_waits_on(
+    consumers: tuple[RedisQueue, RedisQueue], any_redis_url: str
+) -> None:
+    """A server that becomes a replica ends its blocked commands with an error."""
+    first, second = consumers
+    waiting = await asleep(first)
+    client = connect(any_redis_url)
+    blocked = [each for each in await client.client_list() if each["cmd"] in ("blpop", "blmove")]
+    assert blocked
+    for each in blocked:
+        await client.client_unblock(int(each["id"]), error=True)
+    await client.aclose()
+
+    await second.publish([job("a")])
+    await asyncio.wait_for(waiting, 10)
