@@ -34,26 +34,7 @@ def shared_broker(name: str) -> MemoryBroker:
 class MemoryQueue:
     """One consumer of, and producer to, a broker in memory."""
 
-    capabilities = Capabilities(
-        idempotent_publish=True,
-        fence=True,
-        crash_count=True,
-        free_snooze=True,
-        priority=True,
-        deduplication=True,
-        dedup_window=True,
-        replace=True,
-        lanes=True,
-        lease_per_message=True,
-        out_of_order_settlement=True,
-        cancel=True,
-        pause=True,
-        pause_type=True,
-        listing=True,
-        results=True,
-        schedules=True,
-        oldest_ready_age=True,
-    )
+    capabilities = Capabilities()
 
     def __init__(
         self,

@@ -13,43 +13,43 @@ from shared.work_source import WorkSource
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter can do beyond the core promises. Data, never pretended."""
+    """What an adapter can do beyond the core promises: all of it but what it says it lacks."""
 
-    idempotent_publish: bool
+    idempotent_publish: bool = True
     """A job whose key is stored is not stored again, so that a publish may be repeated."""
-    fence: bool
+    fence: bool = True
     """A settlement that comes after its lease was lost is refused, and said to be."""
-    crash_count: bool
+    crash_count: bool = True
     """Expired leases are counted, so that a poison job ends at `max_crashes`, and exactly there."""
-    free_snooze: bool
+    free_snooze: bool = True
     """A snooze or a hand-back spends no attempt, however often."""
-    priority: bool
+    priority: bool = True
     """Job.priority decides who is claimed first."""
-    deduplication: bool
+    deduplication: bool = True
     """Job.dedup_key holds while a job waits, until its claim."""
-    dedup_window: bool
+    dedup_window: bool = True
     """Job.dedup_window_seconds."""
-    replace: bool
+    replace: bool = True
     """Job.replace."""
-    lanes: bool
+    lanes: bool = True
     """Job.lane with QueueSettings.lane_limits."""
-    lease_per_message: bool
+    lease_per_message: bool = True
     """The lease of one delivery can be renewed apart from the others'."""
-    out_of_order_settlement: bool
+    out_of_order_settlement: bool = True
     """What is settled is forgotten at once, whatever was claimed before it and still runs."""
-    cancel: bool
+    cancel: bool = True
     """QueueAdmin.cancel."""
-    pause: bool
+    pause: bool = True
     """QueueAdmin.pause for the whole queue."""
-    pause_type: bool
+    pause_type: bool = True
     """QueueAdmin.pause for one job type."""
-    listing: bool
+    listing: bool = True
     """QueueAdmin.jobs and .job show what waits and runs, without touching it."""
-    results: bool
+    results: bool = True
     """Job.keep_result_seconds and JobResults."""
-    schedules: bool
+    schedules: bool = True
     """A ScheduleStore: one firing in a fleet."""
-    oldest_ready_age: bool
+    oldest_ready_age: bool = True
     """QueueDepth.oldest_ready_age_seconds."""
     why: Mapping[str, str] = {}
     """For each capability that is lacking: what in the broker (or in its documentation, with the

@@ -13,16 +13,12 @@ _NO_TAKING_OUT = (
 
 CAPABILITIES = Capabilities(
     idempotent_publish=False,
-    fence=True,
-    crash_count=True,
-    free_snooze=True,
     priority=False,
     deduplication=False,
     dedup_window=False,
     replace=False,
     lanes=False,
     lease_per_message=False,
-    out_of_order_settlement=True,
     cancel=False,
     pause=False,
     pause_type=False,

@@ -38,23 +38,15 @@ _WHY = {
 }
 
 CAPABILITIES = Capabilities(
-    idempotent_publish=True,
     fence=False,
-    crash_count=True,
-    free_snooze=True,
-    priority=True,
     deduplication=False,
     dedup_window=False,
     replace=False,
     lanes=False,
-    lease_per_message=True,
-    out_of_order_settlement=True,
     cancel=False,
-    pause=True,
     pause_type=False,
     listing=False,
     results=False,
     schedules=False,
-    oldest_ready_age=True,
     why=_WHY,
 )

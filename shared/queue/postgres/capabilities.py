@@ -13,23 +13,7 @@ _WHY = {
 }
 
 CAPABILITIES = Capabilities(
-    idempotent_publish=True,
-    fence=True,
-    crash_count=True,
-    free_snooze=True,
-    priority=True,
-    deduplication=True,
-    dedup_window=True,
-    replace=True,
     lanes=False,
-    lease_per_message=True,
-    out_of_order_settlement=True,
-    cancel=True,
-    pause=True,
-    pause_type=True,
-    listing=True,
     results=False,
-    schedules=True,
-    oldest_ready_age=True,
     why=_WHY,
 )

@@ -16,16 +16,13 @@ _NO_STORE = (
 
 CAPABILITIES = Capabilities(
     idempotent_publish=False,
-    fence=True,
     crash_count=False,
-    free_snooze=True,
     priority=False,
     deduplication=False,
     dedup_window=False,
     replace=False,
     lanes=False,
     lease_per_message=False,
-    out_of_order_settlement=True,
     cancel=False,
     pause=False,
     pause_type=False,
