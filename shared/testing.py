@@ -51,9 +51,9 @@ from shared.pool.middleware import Middleware
 from shared.pool.processor import AnyProcessor
 from shared.pool.worker_pool import PoolMetrics, PoolSettings, WorkerPool
 from shared.queue.administration import DeadLetterRecord
-from shared.queue.memory import MemoryQueue
-from shared.queue.memory_admin import MemoryQueueAdmin
-from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory.admin import MemoryQueueAdmin
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.queue import MemoryQueue
 from shared.queue.port import Published, QueueSettings
 from shared.verdicts import Settlement, Verdict
 from shared.work_source import Exchange, LeaseKeeper

@@ -69,7 +69,7 @@ def create_queue(
             from shared.queue.postgres.queue import PostgresQueue
 
             return PostgresQueue(settings, url, decoder=decoder)
-    from shared.queue.memory import MemoryQueue, shared_broker
+    from shared.queue.memory.queue import MemoryQueue, shared_broker
 
     return MemoryQueue(settings, shared_broker(settings.name), decoder=decoder)
 
@@ -77,8 +77,7 @@ def create_queue(
 def adapter_of(url: str) -> str:
     """Name the module of the adapter that this URL chooses, for a process that imports it before
     it forks. Raises ConfigError for another scheme."""
-    adapter = _adapter(url)
-    return "shared.queue.memory" if adapter == "memory" else f"shared.queue.{adapter}.queue"
+    return f"shared.queue.{_adapter(url)}.queue"
 
 
 def create_queue_admin(
@@ -112,8 +111,8 @@ def create_queue_admin(
             from shared.queue.postgres.admin import PostgresQueueAdmin
 
             return PostgresQueueAdmin(settings, url, decoder=decoder)
-    from shared.queue.memory import shared_broker
-    from shared.queue.memory_admin import MemoryQueueAdmin
+    from shared.queue.memory.admin import MemoryQueueAdmin
+    from shared.queue.memory.queue import shared_broker
 
     return MemoryQueueAdmin(shared_broker(settings.name), decoder=decoder)
 
@@ -135,8 +134,8 @@ def create_job_results(settings: QueueSettings, url: str) -> JobResults:
 
         return RedisJobResults(settings, url)
     if adapter == "memory":
-        from shared.queue.memory import shared_broker
-        from shared.queue.memory_results import MemoryJobResults
+        from shared.queue.memory.queue import shared_broker
+        from shared.queue.memory.results import MemoryJobResults
 
         return MemoryJobResults(shared_broker(settings.name))
     raise _lacking(settings, url, "results")
@@ -163,8 +162,8 @@ def create_schedule_store(settings: QueueSettings, url: str) -> ScheduleStore:
 
         return PostgresScheduleStore(settings, url)
     if adapter == "memory":
-        from shared.queue.memory import shared_broker
-        from shared.queue.memory_schedules import MemoryScheduleStore
+        from shared.queue.memory.queue import shared_broker
+        from shared.queue.memory.schedules import MemoryScheduleStore
 
         return MemoryScheduleStore(shared_broker(settings.name))
     raise _lacking(settings, url, "schedules")

@@ -19,7 +19,7 @@ from shared.observability.metrics import MetricsTable
 from shared.pool.processor import Execution
 from shared.pool.retry_policy import RetryPolicy
 from shared.pool.worker_pool import PoolMetrics, PoolSettings, WorkerPool
-from shared.queue.memory import MemoryQueue, shared_broker
+from shared.queue.memory.queue import MemoryQueue, shared_broker
 from shared.queue.port import QueueSettings
 from shared.settings import WorkerSettings
 from shared.supervisor.worker import ProcessContext, WorkerParts, run_worker

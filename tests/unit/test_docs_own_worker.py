@@ -11,9 +11,9 @@ import msgspec
 from shared.jobs import new_job
 from shared.pool.processor import Execution
 from shared.pool.retry_policy import RetryPolicy
-from shared.queue.memory import MemoryQueue
-from shared.queue.memory_broker import MemoryBroker
-from shared.queue.memory_results import MemoryJobResults
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.queue import MemoryQueue
+from shared.queue.memory.results import MemoryJobResults
 from shared.queue.port import JobOutcome, JobResults, QueueSettings
 from shared.verdicts import Done, Settlement
 

@@ -11,8 +11,8 @@ import pytest
 
 from shared.observability import metrics
 from shared.observability.logs import EventLogger
-from shared.queue.memory import MemoryQueue
-from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.queue import MemoryQueue
 from shared.queue.port import QueueSettings
 from tests.integration.counting_pool import Counting, numbers, pool_on
 

@@ -9,8 +9,8 @@ from typing import Any
 from shared.clock import FrozenClock
 from shared.errors import ConnectionLostError
 from shared.jobs import Job
-from shared.queue.memory_broker import MemoryBroker
-from shared.queue.memory_schedules import MemoryScheduleStore
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.schedules import MemoryScheduleStore
 from shared.queue.schedules import Schedule
 from shared.schedules import scheduler as module
 from shared.schedules.scheduler import Scheduler

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from shared.queue.kafka.queue import KafkaQueue
-from shared.queue.memory import MemoryQueue
+from shared.queue.memory.queue import MemoryQueue
 from shared.queue.nats_jetstream.capabilities import CAPABILITIES as NATS
 from shared.queue.port import Capabilities
 from shared.queue.postgres.capabilities import CAPABILITIES as POSTGRES

@@ -13,11 +13,11 @@ import redis.asyncio
 from shared.jobs import Delivery, Job, Priority
 from shared.queue.administration import QueueAdmin
 from shared.queue.factory import create_job_results, create_schedule_store
-from shared.queue.memory import MemoryQueue
-from shared.queue.memory_admin import MemoryQueueAdmin
-from shared.queue.memory_broker import MemoryBroker
-from shared.queue.memory_results import MemoryJobResults
-from shared.queue.memory_schedules import MemoryScheduleStore
+from shared.queue.memory.admin import MemoryQueueAdmin
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.queue import MemoryQueue
+from shared.queue.memory.results import MemoryJobResults
+from shared.queue.memory.schedules import MemoryScheduleStore
 from shared.queue.message import decode_message
 from shared.queue.port import InboxDecoder, JobResults, Queue, QueueSettings
 from shared.queue.redis.admin import RedisQueueAdmin

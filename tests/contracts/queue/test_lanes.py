@@ -328,7 +328,7 @@ async def _claim_when_there_is(queue: Queue) -> str:
 def _no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the idle look, nothing but wake-ups ends a wait."""
     monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
-    monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.memory.queue.IDLE_LOOK_SECONDS", 60.0)
 
 
 @pytest.mark.usefixtures("_no_looking")

@@ -61,7 +61,7 @@ async def test_a_firing_wakes_a_worker(
     queue: Queue, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
-    monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.memory.queue.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.postgres.queue.IDLE_LOOK_SECONDS", 60.0)
     await queue.exchange([], 1)
     waiting = asyncio.create_task(queue.wait(60.0))

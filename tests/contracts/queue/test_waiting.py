@@ -20,7 +20,7 @@ PROMPT = 30.0
 def _no_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the idle look, nothing but wake-ups ends a wait."""
     monkeypatch.setattr("shared.queue.redis.queue.IDLE_LOOK_SECONDS", 60.0)
-    monkeypatch.setattr("shared.queue.memory.IDLE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("shared.queue.memory.queue.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.nats_jetstream.queue.IDLE_LOOK_SECONDS", 60.0)
     monkeypatch.setattr("shared.queue.postgres.queue.IDLE_LOOK_SECONDS", 60.0)
 

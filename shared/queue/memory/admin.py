@@ -8,9 +8,9 @@ from itertools import chain, islice
 from shared.clock import Clock, SystemClock
 from shared.jobs import Job
 from shared.queue.administration import DeadLetterRecord, JobRecord, State
-from shared.queue.memory import MemoryQueue
-from shared.queue.memory_broker import MemoryBroker
-from shared.queue.memory_entry import Entry
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.entry import Entry
+from shared.queue.memory.queue import MemoryQueue
 from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth
 

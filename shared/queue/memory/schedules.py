@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.clock import Clock, SystemClock
 from shared.jobs import Job
-from shared.queue.memory_broker import MemoryBroker
+from shared.queue.memory.broker import MemoryBroker
 from shared.queue.schedules import Schedule, ScheduleState, describe
 
 

@@ -10,9 +10,9 @@ from itertools import count
 from uuid import uuid4
 
 from shared.jobs import Job, Priority
-from shared.queue.memory_entry import Entry
-from shared.queue.memory_lanes import MemoryLanes
-from shared.queue.memory_results import KeptOutcomes
+from shared.queue.memory.entry import Entry
+from shared.queue.memory.lanes import MemoryLanes
+from shared.queue.memory.results import KeptOutcomes
 from shared.queue.port import QueueDepth
 from shared.queue.schedules import ScheduleState
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 from shared.clock import Clock, SystemClock
 from shared.errors import QueueConflictError
 from shared.jobs import Delivery, Job, Priority
-from shared.queue.memory_broker import MemoryBroker
-from shared.queue.memory_entry import Entry
+from shared.queue.memory.broker import MemoryBroker
+from shared.queue.memory.entry import Entry
 from shared.queue.message import decode_message, forgiving
 from shared.queue.outcome import encode_result
 from shared.queue.port import Capabilities, InboxDecoder, Published, QueueDepth, QueueSettings

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
-from shared.queue.memory_entry import Entry
+from shared.queue.memory.entry import Entry
 from shared.queue.port import LaneLimits
 
 _NONE = LaneLimits()

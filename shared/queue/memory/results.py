@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from shared.clock import Clock, SystemClock
 from shared.jobs import Delivery
-from shared.queue.memory_entry import Entry
+from shared.queue.memory.entry import Entry
 from shared.queue.outcome import decode_outcome, encode_value
 from shared.queue.port import JobOutcome
 
 if TYPE_CHECKING:
-    from shared.queue.memory_broker import MemoryBroker
+    from shared.queue.memory.broker import MemoryBroker
 
 FINAL = (b"done", b"discarded", b"dead")
 

@@ -1,0 +1,1 @@
+"""The queue inside one process: for a laptop, and for tests."""
