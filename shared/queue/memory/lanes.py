@@ -65,7 +65,12 @@ class MemoryLanes:
         left, moved = most, True
         self._forget_rested(now)
         while left > 0 and moved:
-            ready = [name for name in self._in_turn() if self._wait(name, now) == 0.0]
+            ready = [
+                name
+                for name in self._in_turn()
+                if self._wait(name, now) == 0.0
+                and (suspect_may_run or not self.lanes[name].line[-1].suspect)
+            ]
             moved = False
             for name in ready[:left]:
                 lane = self.lanes[name]

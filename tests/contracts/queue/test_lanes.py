@@ -260,6 +260,22 @@ async def test_a_worker_runs_one_suspect_at_a_time_also_in_lanes(harness: Harnes
     assert [each.crashes for each in answer.deliveries] == [2], "the last one at once"
 
 
+async def test_a_lane_that_waits_for_another_suspect_holds_up_no_other_lane(
+    harness: Harness,
+) -> None:
+    limits = LaneLimits(max_running=10)
+    queue = await worker(harness, a=limits, b=limits, c=limits)
+    await queue.publish([*laned("a", 1), *laned("b", 1)])
+    for _ in range(2):
+        assert len(await claim(queue)) == 2
+        await harness.expire_leases()
+        await queue.exchange([], 0)
+    assert len(await claim(queue)) == 1, "one suspect; the other's lane has not had a turn since"
+    await queue.publish(laned("c", 2))
+    assert keys(await claim(queue, 1)) == ["c0"]
+    assert keys(await claim(queue, 1)) == ["c1"], "the suspect's lane is before, and passed by"
+
+
 @pytest.mark.needs("cancel")
 async def test_a_cancelled_job_frees_its_lane(harness: Harness) -> None:
     queue = await worker(harness, a=ONE)
