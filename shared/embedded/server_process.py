@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,13 +19,24 @@ LOOPBACK = "127.0.0.1"
 _LOG_TAIL_BYTES = 2_000
 _POLL_SECONDS = 0.01
 _KILLED_SECONDS = 5.0
+_PORTS = range(20_000, 32_000)
+_APART = 61
+"""Between the first ports of two processes that follow one another."""
+_port_numbers = itertools.count()
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port on loopback that nobody listens on now, another one at each call.
+
+    It is below those that the kernel gives to connections and to whoever leaves the choice to it,
+    and each process begins elsewhere: so nobody takes it before the program that it is for.
+    """
+    for _ in _PORTS:
+        port = _PORTS[(os.getpid() * _APART + next(_port_numbers)) % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise DependencyError(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free on {LOOPBACK}")
 
 
 class ServerProcess:

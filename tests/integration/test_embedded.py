@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 import redis
 
-from shared.embedded import valkey
+from shared.embedded import server_process, valkey
 from shared.embedded.postgres import PostgresServer, wheel_programs
 from shared.embedded.server_process import ServerProcess, free_port
 from shared.embedded.unprivileged import reachable
@@ -236,6 +236,23 @@ def test_missing_wheel_says_what_to_do(
 def test_free_port_is_free() -> None:
     with socket.socket() as taker:
         taker.bind(("127.0.0.1", free_port()))
+
+
+def test_nobody_is_given_a_free_port_by_chance() -> None:
+    """Between its choice and its use nobody else gets it: not another caller, nor the kernel's."""
+    ports = [free_port() for _ in range(50)]
+    assert len(set(ports)) == 50
+    lowest_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(ports) < lowest_of_kernel
+
+
+def test_a_taken_port_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", free_port()))
+        port = holder.getsockname()[1]
+        monkeypatch.setattr(server_process, "_PORTS", range(port, port + 1))
+        with pytest.raises(DependencyError, match=f"no port from {port} to {port} is free"):
+            free_port()
 
 
 def test_program_that_ends_at_once_is_a_clear_error(reaped: Reaper[Any], tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.embedded.server_process import free_port
+
 DEADLINE_SECONDS = 40.0
 Start = Callable[..., "Worker"]
 
@@ -25,12 +27,6 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"not in {DEADLINE_SECONDS:g} s: {what}"
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def alive(pid: int) -> bool:
