@@ -160,14 +160,14 @@ def test_a_clock_jumps_while_the_program_runs(tmp_path: Path) -> None:
     )
     with process:
         wall, monotonic = _clocks(process)
-        assert abs(wall - time.time()) < 5
+        assert abs(wall - time.time()) < 60
         clock.jump_to(86_400.0)
         later, monotonic_later = _clocks(process)
         clock.jump_to(-3600.0)
         earlier, _ = _clocks(process)
-    assert abs(later - wall - 86_400.0) < 5
-    assert abs(earlier - wall + 3600.0) < 5
-    assert 0 <= monotonic_later - monotonic < 5
+    assert abs(later - wall - 86_400.0) < 60
+    assert abs(earlier - wall + 3600.0) < 60
+    assert 0 <= monotonic_later - monotonic < 60
 
 
 def _clocks(process: subprocess.Popen[str]) -> tuple[float, float]:
