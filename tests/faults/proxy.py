@@ -168,7 +168,8 @@ class _Connection:
     def reset(self) -> None:
         for writer in self.writers:
             raw = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            if raw.fileno() >= 0:  # else its program went by itself a moment ago
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, _Connection
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[Proxy], Awaitable[Connection]]
@@ -168,3 +168,15 @@ async def test_a_server_that_is_away_ends_the_connection(proxy: Proxy, connected
     async with Proxy("echo://127.0.0.1:1") as before_nothing:
         reader, _ = await connected(before_nothing)
         assert await reader.read() == b""
+
+
+async def test_a_reset_passes_by_a_side_that_has_gone_itself(
+    proxy: Proxy, connected: Connect
+) -> None:
+    """Between its end and the proxy's hearing of it."""
+    _, writer = await connected(proxy)
+    connection = _Connection(writer, asyncio.Event())
+    writer.close()
+    await writer.wait_closed()
+    connection.reset()
+    assert writer.get_extra_info("socket").fileno() == -1
