@@ -72,17 +72,22 @@ async def _demo(
     report: Report,
 ) -> None:
     workers = worker_processes(settings, environment)
-    suite = Suite([*workers, site.process] if site else workers, tell=report.line)
+    suite = Suite(workers, tell=report.line)
+    # A crawler asks for the seeds of its packs as soon as it runs: the site is there before.
+    web = Suite([site.process] if site else [], tell=report.line)
     stop = asyncio.Event()
     try:
+        await web.start(_START_SECONDS, stop)
         await suite.start(_START_SECONDS, stop)
-        ports = [Place(each.name, f"port {each.port}", nearby(each.log)) for each in suite.children]
+        children = [*suite.children, *web.children]
+        ports = [Place(each.name, f"port {each.port}", nearby(each.log)) for each in children]
         report.places([*servers.places(), *ports])
-        async with suite.kept_running():
+        async with web.kept_running(), suite.kept_running():
             async with open_observer(environment) as (observer, index):
                 await steps.run(observer, index, crawler=workers[0])
     finally:
         await suite.stop(_GRACE_SECONDS)
+        await web.stop(_GRACE_SECONDS)
 
 
 def _emptied(directory: Path) -> Path:
