@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.ledger import books
 
 CRASHED = "crashed"
-ON_ITS_WAY = "crashed, once on its way to a worker"
+ON_ITS_WAY = "crashed, also on its way to a worker"
 REPUBLISHED = "republished"
 UNEXPLAINED = "unexplained"
 
@@ -49,8 +49,12 @@ def account(
     faults: Sequence[Fault],
     in_flight: int,
     max_crashes: int,
+    on_its_way: int = 1,
 ) -> Account:
-    """Compare the books; `in_flight` is the most that one worker can hold at once."""
+    """Compare the books; `in_flight` is the most that one worker can hold at once.
+
+    `on_its_way` is how many crashes of a job may come from workers that never started it.
+    """
     attempts = Counter(_numbers(directory, "published"))
     acknowledged = set(_numbers(directory, "acknowledged"))
     runs = Counter(_numbers(directory, "executed"))
@@ -60,7 +64,7 @@ def account(
         acknowledged=len(acknowledged),
         executed=len(runs),
         dead_lettered=len(dead),
-        dead_letters_by_cause=_deaths(directory, dead, faults, in_flight, max_crashes),
+        dead_letters_by_cause=_deaths(directory, dead, faults, in_flight, max_crashes, on_its_way),
         lost=len(acknowledged.difference(runs, dead)),
         duplicates=runs.total() - len(runs),
         duplicates_by_cause=causes,
@@ -102,23 +106,37 @@ def _deaths(
     faults: Sequence[Fault],
     in_flight: int,
     max_crashes: int,
+    on_its_way: int,
 ) -> Mapping[str, int]:
     """Count dead letters by cause: a job has crashed when a fault hit so many of its starts.
 
-    One of them may be missing in the books: the worker was hit before it could start what the
-    broker had handed out to it. But then every start there is was hit.
+    Some may be missing in the books: a worker was hit before it could start what the broker had
+    sent it. But then every start there is was hit, and there were faults enough for the rest.
     """
     starts = Counter(number for number in _numbers(directory, "started") if number in dead)
     hits = _hit(directory, "started", dead, faults, in_flight)
+    published = _first_times(directory, "published", dead)
 
     def cause(number: int) -> str:
         crashes = len(hits[number])
         if crashes >= max_crashes:
             return CRASHED
-        every = crashes == starts[number] == max_crashes - 1
-        return ON_ITS_WAY if every else UNEXPLAINED
+        unseen = max_crashes - crashes
+        since = sum(fault.at_ns > published[number] for fault in faults)
+        possible = crashes == starts[number] and unseen <= min(on_its_way, since - crashes)
+        return ON_ITS_WAY if possible else UNEXPLAINED
 
     return Counter(map(cause, dead))
+
+
+def _first_times(directory: Path, kind: books.Kind, jobs: Collection[int]) -> Mapping[int, int]:
+    """When each of these jobs was first written down."""
+    first: dict[int, int] = {}
+    for _, numbers, times in books.records(directory, kind):
+        for number, at in zip(numbers, times, strict=True):
+            if number in jobs:
+                first[number] = min(at, first.get(number, at))
+    return first
 
 
 def _hit(

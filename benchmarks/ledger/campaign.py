@@ -15,7 +15,7 @@ from benchmarks.ledger import books
 from benchmarks.ledger.account import Account, Fault, account
 from benchmarks.ledger.fleet import Fleet
 from benchmarks.ledger.servers import Broker, Server
-from benchmarks.ledger.settings import queue_settings
+from benchmarks.ledger.settings import MAX_CRASHES, queue_settings
 from shared.embedded.server_process import free_port
 from shared.errors import ConnectionLostError
 from shared.queue.factory import create_queue, create_queue_admin
@@ -70,9 +70,16 @@ class Campaign:
         finally:
             self._server.kill()
         self._keep(dead)
-        most_crashes = queue_settings(QUEUE).max_crashes
+        found = account(
+            self._books,
+            dead,
+            self._faults,
+            in_flight=self._broker.in_flight,
+            max_crashes=MAX_CRASHES,
+            on_its_way=self._broker.on_its_way,
+        )
         return Report(
-            account(self._books, dead, self._faults, self._broker.in_flight, most_crashes),
+            found,
             Counter(fault.kind for fault in self._faults),
             reasons,
             time.monotonic() - started,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks.ledger.settings import SLOTS
+from benchmarks.ledger.settings import MAX_CRASHES, SLOTS
 from shared.embedded.postgres import PostgresServer
 from shared.embedded.valkey import ValkeyServer
 from tests.services.kafka import Kafka
@@ -44,6 +44,9 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 2 * SLOTS
     """What an exchange settles and what it claims; where it does both at once, only as much as
     there are slots."""
+    on_its_way: int = 1
+    """How many crashes of a job may come from workers that never started it: one, since a suspect
+    is sent alone, at most, unless the broker counts whatever a lost connection returns."""
 
 
 class DurableRedis(ValkeyServer):
@@ -87,6 +90,6 @@ BROKERS: Mapping[str, Broker] = {
     "redis": Broker(make=_redis, in_flight=SLOTS),
     "nats": Broker(make=_nats),
     "kafka": Broker(make=_kafka, behind_proxy=_kafka_behind_proxy),
-    "rabbitmq": Broker(make=_rabbitmq),
+    "rabbitmq": Broker(make=_rabbitmq, on_its_way=MAX_CRASHES),
     "postgres": Broker(make=_postgres, in_flight=SLOTS),
 }

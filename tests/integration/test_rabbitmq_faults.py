@@ -21,7 +21,7 @@ from shared.jobs import new_job
 from shared.queue.port import Queue, QueueSettings
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
-from tests.contracts.queue.harness import claim_one, job, keys, settle
+from tests.contracts.queue.harness import claim, claim_one, job, keys, settle
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
 from tests.faults.proxy import Proxy
 from tests.integration.test_pool_redis import Ledger, Number, started
@@ -133,6 +133,21 @@ async def test_cuts_at_random_lose_nothing(harness: RabbitHarness) -> None:
             await queue.wait(0.1)
     await queue.exchange(settled, 0)
     assert not await harness.admin().dead_letters(), "cuts made suspects, and killed no job"
+
+
+async def test_suspects_are_handed_out_one_at_a_time(harness: RabbitHarness) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job(str(n)) for n in range(3)])
+    for _ in range(2):
+        assert len(await claim(queue, 3)) == 3
+        await harness.expire_leases()
+    (suspect,) = await claim(queue, 5)
+    assert suspect.crashes == 2
+    await queue.publish([job("innocent")])
+    assert await claimed(queue, 1) == ["innocent"]
+    assert not await claim(queue, 5), "while it runs, no other for this process"
+    await queue.exchange([Settlement(suspect, Done())], 0)
+    assert [each.crashes for each in await claim(queue, 5)] == [2]
 
 
 async def test_a_publish_is_repeated_until_it_is_confirmed(harness: RabbitHarness) -> None:

@@ -29,9 +29,9 @@ def after(kind: str, *workers: str) -> Fault:
 
 
 def sum_up(
-    directory: Path, *faults: Fault, dead: tuple[int, ...] = (), in_flight: int = 5
+    directory: Path, *faults: Fault, dead: tuple[int, ...] = (), on_its_way: int = 1
 ) -> Account:
-    return account(directory, dead, faults, in_flight, max_crashes=2)
+    return account(directory, dead, faults, 5, max_crashes=2, on_its_way=on_its_way)
 
 
 def test_a_sound_run_has_no_losses_and_no_duplicates(directory: Path) -> None:
@@ -116,9 +116,21 @@ def test_a_dead_letter_is_explained_by_as_many_crashes_as_it_takes(directory: Pa
     found = sum_up(directory, first, second, dead=(1, 2, 3, 4))
     assert found.dead_letters_by_cause == {
         "crashed": 1,
-        "crashed, once on its way to a worker": 1,  # the job 3
+        "crashed, also on its way to a worker": 1,  # the job 3
         "unexplained": 2,  # 2 was started where nothing happened, and 4 was never
     }
+
+
+def test_where_the_broker_counts_what_it_had_sent_a_job_may_die_without_a_start(
+    directory: Path,
+) -> None:
+    first, second = after("kill", "a"), after("kill", "b")
+    before = Fault("kill", 0, ["c"])
+    found = sum_up(directory, first, second, dead=(4,), on_its_way=2)
+    assert found.dead_letters_by_cause == {"crashed, also on its way to a worker": 1}
+    for faults in (first,), (first, before):
+        found = sum_up(directory, *faults, dead=(4,), on_its_way=2)
+        assert found.dead_letters_by_cause == {"unexplained": 1}, "one fault since its publish"
 
 
 def test_a_repeated_publish_explains_one_more_run(directory: Path) -> None:

@@ -52,9 +52,13 @@ class Claims:
         return token in self._held
 
     async def ask(self, want: int) -> None:
-        """Let the broker send work: at most one suspect, and so many others."""
+        """Let the broker send work: so much, and a suspect beside it unless one is here.
+
+        One suspect at a time, so that what it does to its process is counted against it alone.
+        """
         suspects, work = self._session.subscriptions
-        await suspects.ask(1)
+        if not suspects.unacked:
+            await suspects.ask(1)
         await work.ask(want)
 
     async def settle(self, settled: Iterable[Settlement]) -> None:
