@@ -20,6 +20,8 @@ from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import new_job
 from shared.queue.port import Queue, QueueSettings
 from shared.queue.rabbitmq.queue import RabbitQueue
+from shared.queue.rabbitmq.registers import register_kind
+from shared.queue.rabbitmq.session import Session
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
 from tests.contracts.queue.harness import claim, claim_one, job, keys, settle
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
@@ -340,6 +342,47 @@ async def test_a_broker_that_takes_nothing_is_a_lost_connection(
     harness._proxy.flow()
     await queue.publish([job("b")])
     assert "b" in await claimed(queue, 1) or "b" in await claimed(queue, 1)
+
+
+async def test_a_broker_that_answers_no_more_is_a_lost_connection(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("a"), job("b")])
+    (held,) = await claim(queue, 1)
+    assert harness._proxy is not None
+    harness._proxy.stall()
+    with monkeypatch.context() as impatient:
+        impatient.setattr("shared.queue.rabbitmq.subscription.ANSWER_SECONDS", 0.2)
+        with pytest.raises(ConnectionLostError, match="RabbitMQ at"):
+            await queue.exchange([Settlement(held, Done())], 0)
+    await harness._proxy.cut()
+    harness._proxy.flow()
+    assert sorted(await claimed(queue, 2)) == ["a", "b"]
+
+
+async def test_a_session_that_does_not_open_in_time_is_a_lost_connection(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("a")])
+    proxy = harness._proxy
+    assert proxy is not None
+
+    async def stalled(session: Session, kind: str) -> None:
+        proxy.stall()
+        await register_kind(session, kind)
+
+    await proxy.cut()
+    with monkeypatch.context() as impatient:
+        impatient.setattr("shared.queue.rabbitmq.queue.register_kind", stalled)
+        impatient.setattr("shared.queue.rabbitmq.link.OPEN_SECONDS", 0.5)
+        impatient.setattr("shared.queue.rabbitmq.session.CLOSE_SECONDS", 0.2)
+        with pytest.raises(ConnectionLostError, match="RabbitMQ at"):
+            async with asyncio.timeout(3):  # heartbeats would tell later
+                await queue.exchange([], 1)
+    proxy.flow()
+    assert await claimed(queue, 1) == ["a"]
 
 
 async def test_a_queue_that_was_deleted_is_made_anew(harness: RabbitHarness) -> None:

@@ -13,6 +13,9 @@ from shared.queue.rabbitmq.topology import Names
 
 T = TypeVar("T")
 
+OPEN_SECONDS = 20.0
+"""A node that has just crashed may serve, and still leave a declaration without an answer."""
+
 
 class Link:
     """What the queue and its administration talk through."""
@@ -68,17 +71,19 @@ class Link:
         async with self._turn:
             if self._session is None or self._session.lost:
                 await self.close()
-                session = await Session.open(
-                    self._url, self._names, self._lease_seconds, self._on_lost
-                )
-                try:
-                    if self._on_open is not None:
-                        await self._on_open(session)
-                except BaseException:
-                    await session.close()
-                    raise
-                self._session = session
+                async with asyncio.timeout(OPEN_SECONDS):
+                    self._session = await self._opened()
             return self._session
+
+    async def _opened(self) -> Session:
+        session = await Session.open(self._url, self._names, self._lease_seconds, self._on_lost)
+        try:
+            if self._on_open is not None:
+                await self._on_open(session)
+        except BaseException:
+            await session.close()
+            raise
+        return session
 
 
 def _retrieve(work: asyncio.Future[Any]) -> None:
