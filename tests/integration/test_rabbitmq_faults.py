@@ -365,6 +365,7 @@ async def test_a_session_that_does_not_open_in_time_is_a_lost_connection(
     harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = await harness.consumer()
+    assert isinstance(queue, RabbitQueue)
     await queue.publish([job("a")])
     proxy = harness._proxy
     assert proxy is not None
@@ -374,6 +375,8 @@ async def test_a_session_that_does_not_open_in_time_is_a_lost_connection(
         await register_kind(session, kind)
 
     await proxy.cut()
+    while queue._link.session is not None:  # until it hears of the cut
+        await asyncio.sleep(0.01)
     with monkeypatch.context() as impatient:
         impatient.setattr("shared.queue.rabbitmq.queue.register_kind", stalled)
         impatient.setattr("shared.queue.rabbitmq.link.OPEN_SECONDS", 0.5)
