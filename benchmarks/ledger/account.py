@@ -25,6 +25,8 @@ class Fault(msgspec.Struct, frozen=True):
     at_ns: int
     workers: Collection[str]
     """Those that may run a job again, or have it run by another, because of it."""
+    unwritten_ns: int = 0
+    """How long before it the broker may have heard of endings that it forgot."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +152,7 @@ def _hit(
     found: dict[int, list[str]] = {number: [] for number in jobs}
     for worker, numbers, times in books.records(directory, kind):
         windows = [
-            (_held_at(each.at_ns, times, in_flight), each.kind)
+            (_held_at(each, times, in_flight), each.kind)
             for each in faults
             if worker in each.workers
         ]
@@ -160,11 +162,11 @@ def _hit(
     return found
 
 
-def _held_at(fault_ns: int, times: Sequence[int], in_flight: int) -> range:
+def _held_at(fault: Fault, times: Sequence[int], in_flight: int) -> range:
     """Which records of a worker are of jobs it can have held at a fault, by their place.
 
     It had started or finished at most `in_flight` of them and not settled yet, and what it still
     starts or finishes of what it holds comes next.
     """
-    place = bisect_right(times, fault_ns)
-    return range(place - in_flight, place + in_flight)
+    first = bisect_right(times, fault.at_ns - fault.unwritten_ns) - in_flight
+    return range(first, bisect_right(times, fault.at_ns) + in_flight)

@@ -132,9 +132,10 @@ class Campaign:
 
     def _restart(self, fleet: Fleet) -> None:
         """Crash the server; blocking, for it has to be started from the main thread."""
+        unwritten_ns = int(self._broker.unwritten_seconds * 1e9)
+        self._faults.append(Fault("restart", time.monotonic_ns(), fleet.names, unwritten_ns))
         self._server.kill()
         self._server.start()
-        self._faults.append(Fault("restart", time.monotonic_ns(), fleet.names))
 
     async def _cut(self, fleet: Fleet, proxy: Proxy) -> None:
         """Break a connection between a request and its answer, then all behind the proxy."""

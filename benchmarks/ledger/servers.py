@@ -44,6 +44,8 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 2 * SLOTS
     """What an exchange settles and what it claims; where it does both at once, only as much as
     there are slots."""
+    unwritten_seconds: float = 0.0
+    """How long before the end of its server a settlement may have come that it never wrote down."""
     on_its_way: int = 1
     """How many crashes of a job may come from workers that never started it: one, since a suspect
     is sent alone, at most, unless the broker counts whatever a lost connection returns."""
@@ -88,7 +90,8 @@ def _postgres(data: Path, _proxy: int) -> Server:
 
 BROKERS: Mapping[str, Broker] = {
     "redis": Broker(make=_redis, in_flight=SLOTS),
-    "nats": Broker(make=_nats),
+    # It writes the acks of a consumer down ten times a second, and the disk takes its time.
+    "nats": Broker(make=_nats, unwritten_seconds=0.5),
     "kafka": Broker(make=_kafka, behind_proxy=_kafka_behind_proxy),
     "rabbitmq": Broker(make=_rabbitmq, on_its_way=MAX_CRASHES),
     "postgres": Broker(make=_postgres, in_flight=SLOTS),

@@ -91,6 +91,14 @@ def test_a_fault_long_before_the_execution_explains_nothing(directory: Path) -> 
     assert sum_up(directory, fault).duplicates_by_cause == {"unexplained": 1}
 
 
+def test_a_server_that_writes_acks_late_explains_what_it_forgot(directory: Path) -> None:
+    write(directory, "executed", "a", range(8))
+    at = time.monotonic_ns()
+    late = Fault("restart", at, ["a"], unwritten_ns=at)
+    write(directory, "executed", "b", range(10))
+    assert sum_up(directory, late).duplicates_by_cause == {"restart": 8}
+
+
 def test_a_fault_explains_no_more_than_was_in_flight(directory: Path) -> None:
     write(directory, "executed", "a", range(8))
     kill = after("kill", "a")
