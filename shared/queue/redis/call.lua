@@ -5,7 +5,7 @@
 --       limits of lanes as a MessagePack map (empty: none), last call whose answer the caller has,
 --       finished tokens as one MessagePack array, then for each other settlement: verdict (see
 --       settle.lua), token, value
--- After prelude.lua, members.lua, waiting.lua, paused.lua, lane_counts.lua and results.lua.
+-- After prelude.lua, waiting.lua, members.lua, paused.lua, lane_counts.lua and results.lua.
 
 local inbox, intake, jobs, leases, delayed = unpack(KEYS, 1, 5)
 local ready = {KEYS[6], KEYS[7], KEYS[8]}

@@ -62,7 +62,7 @@ local function take_messages(messages)
     local job = string.format('r1%013d%013d0000', now, now) .. messages[i]
     fields[#fields + 1] = key
     fields[#fields + 1] = job
-    if not (any_paused and park(key .. ':0:0:0', type_of(job))) then hand_out(key .. ':1:0:0', job) end
+    if not (any_paused and park(key .. FRESH, type_of(job))) then hand_out(key .. FIRST, job) end
   end
   in_slices('HSET', jobs, fields)
 end

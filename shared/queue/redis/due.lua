@@ -1,7 +1,8 @@
 -- Brings back what is due: expired leases, delayed jobs, and what was put aside until a resume. At most
 -- `bound` of each. After comeback.lua.
 
--- Expired leases: somebody died holding them. The jobs go to the front, for they are the oldest.
+-- Expired leases: somebody died holding them. The jobs go to the front, for they are the oldest. Whoever
+-- held them may answer yet, also when they are done and others of their keys are published.
 local function reap()
   local expired = {}
   for _, token in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, bound)) do
@@ -10,6 +11,7 @@ local function reap()
   if #expired == 0 then return end
   in_slices('ZREM', leases, expired)
   if unusual then leave_lanes(expired) end
+  renew_generation()
   local found = fetch('HMGET', jobs, keys_of(expired))
   for i = #expired, 1, -1 do
     local key, epoch, attempts, crashes = parse(expired[i])

@@ -1,18 +1,20 @@
--- Members and tokens: `key:epoch:attempts:crashes`. After prelude.lua.
+-- Members and tokens: `key:epoch:attempts:crashes`. After prelude.lua and waiting.lua.
 
-local FRESH, FIRST = ':0:0:0', ':1:0:0' -- ends of most members, and of most tokens
+-- The ends of most members, and of most tokens; of one length, since EPOCHS is a multiple of ten.
+local FRESH = ':' .. first_epoch() .. ':0:0'
+local FIRST = string.format(':%.0f:0:0', first_epoch() + 1)
 local sub = string.sub
 
 -- Patterns and numbers are slow: what is by far the most common does without.
 local function key_of(member)
-  local tail = sub(member, -6)
-  if tail == FIRST or tail == FRESH then return sub(member, 1, -7) end
+  local tail = sub(member, -#FRESH)
+  if tail == FIRST or tail == FRESH then return sub(member, 1, -#FRESH - 1) end
   return (parse(member))
 end
 
 local function next_token(member)
-  if sub(member, -6) == FRESH then
-    local key = sub(member, 1, -7)
+  if sub(member, -#FRESH) == FRESH then
+    local key = sub(member, 1, -#FRESH - 1)
     return key, key .. FIRST
   end
   local key, epoch, counts = string.match(member, '^(.*):(%d+)(:%d+:%d+)$')

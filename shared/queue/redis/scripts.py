@@ -11,7 +11,7 @@ PUBLISH_PARTS = (*MOVE_PARTS, "publish_jobs.lua")
 """What a script that publishes begins with."""
 
 EXCHANGE_PARTS = (
-    "prelude.lua", "members.lua", "waiting.lua", "paused.lua", "slices.lua", "lanes.lua",
+    "prelude.lua", "waiting.lua", "members.lua", "paused.lua", "slices.lua", "lanes.lua",
     "lane_counts.lua", "results.lua", "call.lua", "comeback.lua", "settle.lua", "due.lua",
     "claim.lua", "claim_lanes.lua", "recount_lanes.lua",
 )  # fmt: skip

@@ -133,6 +133,20 @@ async def test_a_late_answer_is_refused_and_harmless(
     assert (await queue.depth()).dead == 0
 
 
+@pytest.mark.needs("fence")
+async def test_a_late_answer_settles_no_later_job_of_the_same_key(
+    queue: Queue, other: Queue, harness: Harness
+) -> None:
+    await queue.publish([job("a")])
+    stale = await claim_one(queue)
+    await harness.expire_leases()
+    assert not await settle(other, await claim_one(other), Done())
+    await queue.publish([job("a")])
+    later = await claim_one(other)
+    assert await settle(queue, stale, Done()) == [stale.token]
+    assert not await settle(other, later, Done())
+
+
 async def test_a_settlement_is_accepted_once(queue: Queue) -> None:
     await queue.publish([job("a")])
     delivery = await claim_one(queue)
