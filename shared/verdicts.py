@@ -17,7 +17,8 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The job failed and may run again after `after` seconds; this spends an attempt.
+    """The job failed and may run again after `after` seconds, at most a hundred years; this spends
+    an attempt. A negative delay is none.
 
     `after=None` leaves the delay to the retry policy, which may also decide that it was the last
     attempt and dead-letter the job.
@@ -28,7 +29,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Snooze(msgspec.Struct, frozen=True):
-    """Not now: run again after `after` seconds. Spends no attempt."""
+    """Not now: run again after `after` seconds, as for Retry. Spends no attempt."""
 
     after: float
 

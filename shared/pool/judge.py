@@ -8,6 +8,7 @@ from typing import Any
 from shared.errors import WorkerSuiteError
 from shared.jobs import Delivery
 from shared.observability.logs import debug_enabled, get_logger
+from shared.pool.checked_verdict import checked
 from shared.pool.ledger import Ledger
 from shared.pool.metrics import UNKNOWN, JobTypeCells, PoolMetrics
 from shared.pool.processor import Execution
@@ -90,9 +91,11 @@ class Judge:
 
         A verdict that is none counts as a TypeError of the processor.
         """
-        if type(verdict) not in NAMES:
-            error = TypeError(f"a processor returned {type(verdict).__name__}, not a verdict")
-            verdict = verdict_for(error, delivery.attempt, policy)
+        if type(verdict) is not Done:
+            try:
+                verdict = checked(verdict)
+            except TypeError as fault:
+                error, verdict = fault, verdict_for(fault, delivery.attempt, policy)
         if type(verdict) is Retry and verdict.after is None:
             verdict = retry_or_bury(verdict.error, delivery.attempt, policy)
         if not self._ledger.settle(delivery, verdict):

@@ -12,6 +12,7 @@ from shared.pool.gathering import Gathering
 from shared.pool.judge import Judge
 from shared.pool.ledger import Ledger
 from shared.pool.processor import AnyProcessor, Execution
+from shared.pool.retry_policy import said_by, storable
 from shared.pool.run import Cause
 from shared.pool.runner import Runner
 from shared.pool.settings import PoolSettings
@@ -53,7 +54,8 @@ class Lane:
         try:
             payload = self._decode(delivery.job.payload)
         except Exception as error:  # noqa: BLE001 - a payload type may check itself, and fail
-            self._judge.unstarted(delivery, DeadLetter(f"invalid payload: {error}"))
+            reason = storable(f"invalid payload: {said_by(error)}")
+            self._judge.unstarted(delivery, DeadLetter(reason))
             return
         self.gathering.add(Execution(payload, delivery))
 

@@ -61,11 +61,18 @@ def retry_or_bury(
     return Retry(reason, after=uniform(0.0, ceiling))
 
 
-def _reason(error: BaseException) -> str:
-    name = type(error).__name__
+def said_by(error: BaseException) -> str:
+    """Return the message of an exception, whatever its `__str__` does."""
     try:
-        said = f"{name}: {error}"
+        return str(error)
     except Exception:  # noqa: BLE001 - an exception's own __str__ may raise anything
-        said = f"{name}: (cannot be shown)"
-    # Lone surrogates could not be stored.
-    return said[:MAX_REASON_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+        return "(cannot be shown)"
+
+
+def storable(text: str) -> str:
+    """Cut a text to a size that every broker takes, and escape what UTF-8 has no bytes for."""
+    return text[:MAX_REASON_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+
+
+def _reason(error: BaseException) -> str:
+    return storable(f"{type(error).__name__}: {said_by(error)}")

@@ -160,7 +160,7 @@ class Runner:
             outcome = [self._meaning(run, error, each.delivery) for each in executions]
         outcomes: Sequence[Any] = outcome if batch or error is not None else (outcome,)
         for execution, each in zip(executions, outcomes, strict=True):
-            if type(each) is Deferred:
+            if type(each) is Deferred and asyncio.isfuture(each.verdict):
                 self._defer(execution.delivery, each, seconds)
             else:
                 self._judge.executed(execution.delivery, each, self._policy, seconds, error)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from shared.errors import ConfigError, PermanentError, TransientError
-from shared.verdicts import DeadLetter, Discard, Done, Retry, Snooze
+from shared.pool.retry_policy import MAX_REASON_CHARACTERS
+from shared.verdicts import DeadLetter, Deferred, Discard, Done, Retry, Snooze
 from tests.unit.pool_source import DirectedSource, Worker, delivery, pool_on
 
 
@@ -157,6 +159,67 @@ async def test_what_is_no_verdict_counts_as_raised() -> None:
     assert "NoneType, not a verdict" in verdict.error
 
 
+class OwnDone(Done, frozen=True):
+    """Looks like a verdict, and no work source knows it."""
+
+
+ANYTHING = cast(Any, UnspeakableError())
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (DeadLetter(ANYTHING), "DeadLetter with a reason that is no text"),
+        (Discard(ANYTHING), "Discard with a reason that is no text"),
+        (Retry(ANYTHING), "Retry with an error that is no text"),
+        (Retry("busy", float("nan")), "Retry with a delay that is none"),
+        (Retry("busy", ANYTHING), "Retry with a delay that is none"),
+        (Snooze(float("inf")), "Snooze with a delay that is none"),
+        (Snooze(1e300), "Snooze with a delay that is none"),
+        (Snooze(cast(Any, None)), "Snooze with a delay that is none"),
+        (Deferred(ANYTHING), "Deferred, not a verdict"),
+        (OwnDone(), "OwnDone, not a verdict"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_verdict_that_no_queue_could_keep_counts_as_raised(answer: Any, told: str) -> None:
+    bad, good = delivery(payload=b'{"name":"bad"}'), delivery()
+
+    async def work(execution):
+        return answer if execution.payload.name == "bad" else Done()
+
+    source = DirectedSource(bad)
+    async with pool_on(source, Worker(work), workers=1):
+        verdict = await source.verdict_of(bad)
+        source.add(good)
+        assert await source.verdict_of(good) == Done()
+    assert isinstance(verdict, Retry)
+    assert told in verdict.error
+    assert verdict.after is not None
+    assert 0 <= verdict.after <= 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (DeadLetter("file \udcff"), DeadLetter("file \\udcff")),
+        (Retry("file \udcff", 2), Retry("file \\udcff", 2.0)),
+        (Discard("no" * MAX_REASON_CHARACTERS), Discard("no" * (MAX_REASON_CHARACTERS // 2))),
+        (Snooze(-3), Snooze(0.0)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_verdict_reaches_the_source_as_any_queue_can_keep_it(answer, kept) -> None:
+    job = delivery()
+
+    async def work(_):
+        return answer
+
+    source = DirectedSource(job)
+    async with pool_on(source, Worker(work)):
+        assert await source.verdict_of(job) == kept
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b"{", b'{"name": 5}', b"\xff", b"[" * 100_000, b'"\\ud800"']
 )
@@ -183,20 +246,23 @@ class Fragile(msgspec.Struct):
     name: str
 
     def __post_init__(self) -> None:
+        if self.name == "eve":
+            raise UnspeakableError
         {}[self.name]
 
 
-async def test_a_payload_type_that_fails_in_any_way_is_a_dead_letter() -> None:
+@pytest.mark.parametrize(("name", "told"), [("ada", "'ada'"), ("eve", "(cannot be shown)")])
+async def test_a_payload_type_that_fails_in_any_way_is_a_dead_letter(name: str, told: str) -> None:
     async def work(execution):
         return Done()
 
-    job = delivery(payload=b'{"name": "ada"}')
+    job = delivery(payload=msgspec.json.encode({"name": name}))
     source = DirectedSource(job)
     worker = Worker(work)
     worker.payload_type = Fragile
     async with pool_on(source, worker):
         verdict = await source.verdict_of(job)
-    assert verdict == DeadLetter("invalid payload: 'ada'")
+    assert verdict == DeadLetter(f"invalid payload: {told}")
 
 
 async def test_an_unknown_type_is_snoozed_until_its_patience_is_over() -> None:
