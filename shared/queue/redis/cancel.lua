@@ -28,6 +28,7 @@ for _, key in ipairs(ARGV) do
 end
 
 if next(elsewhere) then
+  renew_generation() -- whatever the epochs of their members and tokens: none may come up again
   local lost = {}
   each_lease(leases, function(key, token)
     if elsewhere[key] then
@@ -37,7 +38,6 @@ if next(elsewhere) then
   end)
   for i = 1, #lost do redis.call('ZREM', leases, lost[i]) end
   if leave_lanes(lost) then wake_one() end
-  if #lost > 0 then renew_generation() end -- or a token of theirs could come up again
   for key in pairs(elsewhere) do void(key) end
 end
 write_lanes()

@@ -11,10 +11,10 @@ local function reap()
   if #expired == 0 then return end
   in_slices('ZREM', leases, expired)
   if unusual then leave_lanes(expired) end
-  renew_generation()
   local found = fetch('HMGET', jobs, keys_of(expired))
   for i = #expired, 1, -1 do
     local key, epoch, attempts, crashes = parse(expired[i])
+    begin_above(epoch)
     local job = found[i]
     crashes = crashes + 1
     if job and crashes >= max_crashes then

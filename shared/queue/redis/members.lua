@@ -18,7 +18,7 @@ local function next_token(member)
     return key, key .. FIRST
   end
   local key, epoch, counts = string.match(member, '^(.*):(%d+)(:%d+:%d+)$')
-  return key, key .. ':' .. epoch + 1 .. counts
+  return key, key .. string.format(':%.0f', epoch + 1) .. counts
 end
 
 local function keys_of(members)

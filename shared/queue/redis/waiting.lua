@@ -1,7 +1,8 @@
 -- Takes waiting jobs off the queue without a search: a member of a ready list stays where it is, and
 -- the claim that meets it drops it. The hash `void` has for a job's key `epoch:count`: so many members
 -- of this key whose epoch is lower are worth nothing; field '' has the sum of all counts. Jobs that
--- are published afterwards begin at that epoch, so no member and no token of theirs was there before.
+-- are published afterwards begin at that epoch or above, so no member and no token of theirs was there
+-- before. Epochs are written with %.0f: Lua by itself writes 1e+14.
 
 local VOID, GENERATION = prefix .. 'void', prefix .. 'generation'
 local EPOCHS = 100000 -- of one generation: far more than a job is handed out
@@ -23,11 +24,16 @@ local function renew_generation()
   generation = string.format('%.0f', redis.call('INCRBY', GENERATION, EPOCHS))
 end
 
--- The member of this key lies in some ready list, and is worth nothing any more.
+-- Jobs that are published from now on begin above this epoch. Nothing to do when they did before.
+local function begin_above(epoch)
+  if tonumber(epoch) >= tonumber(first_epoch()) then renew_generation() end
+end
+
+-- The member of this key lies in some ready list, and is worth nothing any more: its epoch is below
+-- that of the generation.
 local function void(key)
-  renew_generation()
   local _, count = read_void(redis.call('HGET', VOID, key))
-  redis.call('HSET', VOID, key, generation .. ':' .. count + 1)
+  redis.call('HSET', VOID, key, first_epoch() .. ':' .. count + 1)
   redis.call('HINCRBY', VOID, '', 1)
 end
 
@@ -40,11 +46,9 @@ end
 -- Takes off a waiting member. One that was handed out before had tokens, which must not come up again.
 local function withdraw(member, delayed)
   local key, epoch = parse(member)
-  if redis.call('ZREM', delayed, member) == 0 then
-    void(key)
-  elseif epoch % EPOCHS > 0 then
-    renew_generation()
-  end
+  local is_listed = redis.call('ZREM', delayed, member) == 0
+  if is_listed or epoch % EPOCHS > 0 then begin_above(epoch) end
+  if is_listed then void(key) end
 end
 
 -- Returns those of the members that a list held which are worth something; the others are forgotten.
@@ -61,7 +65,7 @@ local function living(members)
       if count == gone[keys[i]] then
         redis.call('HDEL', VOID, keys[i])
       else
-        redis.call('HSET', VOID, keys[i], epoch .. ':' .. count - gone[keys[i]])
+        redis.call('HSET', VOID, keys[i], string.format('%.0f:%d', epoch, count - gone[keys[i]]))
       end
       if redis.call('HINCRBY', VOID, '', -1) == 0 then redis.call('DEL', VOID) end
     else

@@ -126,6 +126,17 @@ async def test_a_replaced_key_may_come_again(queue: Queue, harness: Harness) -> 
 
 
 @pytest.mark.needs("replace")
+async def test_keys_that_replace_each_other_in_one_call_leave_one(queue: Queue) -> None:
+    await queue.publish([job(key, dedup="doc-1", replace=True) for key in "abababa"])
+    (delivery,) = await claim(queue)
+    assert delivery.job.key == "a"
+    assert not await settle(queue, delivery, Done())
+    await queue.publish([job("b")])
+    assert keys(await claim(queue)) == ["b"]
+    assert (await queue.depth()).ready == 0
+
+
+@pytest.mark.needs("replace")
 async def test_no_token_of_a_replaced_job_is_good_for_the_one_that_takes_its_key(
     queue: Queue, harness: Harness
 ) -> None:
