@@ -7,6 +7,7 @@ import random
 import ssl
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -15,12 +16,13 @@ from aiokafka import errors
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, ConnectionLostError
 from shared.queue.factory import create_queue
 from shared.queue.kafka.address import Address, read_address
 from shared.queue.kafka.assignor import share
 from shared.queue.kafka.capabilities import CAPABILITIES
 from shared.queue.kafka.connection import mend
+from shared.queue.kafka.exchanger import Exchanger
 from shared.queue.kafka.outbound import put_off
 from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.record import Stored
@@ -28,6 +30,7 @@ from shared.queue.kafka.server import risks
 from shared.queue.kafka.shelf import Shelf, Waiting
 from shared.queue.kafka.topics import topics_of
 from shared.queue.kafka.window import MOST_OPEN, Progress, Window, read_progress
+from shared.queue.message import decode_message
 from shared.queue.port import QueueSettings
 
 METADATA_LIMIT = 4096
@@ -279,6 +282,26 @@ def test_a_delay_of_hours_is_cut_in_pieces_and_ends_in_the_topic_of_its_rest() -
     (found,) = shelf.ripen(now)
     again = put_off(found.record, found.stored, topics, now)
     assert (again.topic, again.stored) == ("q.retry.5m", found.stored)
+
+
+async def test_a_long_delay_that_could_not_be_put_off_again_still_waits() -> None:
+    record: Any = SimpleNamespace(
+        topic="q.retry.1h", partition=0, offset=0, value=b"", timestamp=1_000_000,
+        headers=[("job", msgspec.json.encode(Stored("long", "job", due=1000.0 + 24 * HOUR)))],
+    )  # fmt: skip
+    member: Any = AsyncMock(steady=True, taken_over=0, windows={})
+    member.pull.side_effect = [[], [], [(Window(0), record, 0)], *[[]] * 3]
+    publisher = AsyncMock()
+    publisher.send.side_effect = [ConnectionLostError("restarts"), None]
+    clock: Any = SimpleNamespace(wall=lambda: 1000.0 + HOUR, monotonic=lambda: 0.0)
+    exchanger = Exchanger(
+        member, publisher, topics_of("q"), QueueSettings(name="q"), decode_message, clock, ""
+    )
+    with pytest.raises(ConnectionLostError):
+        await exchanger.exchange([], 1)
+    assert not (await exchanger.exchange([], 1)).deliveries
+    (again,) = publisher.send.await_args.args[0]
+    assert (again.topic, again.stored.due) == ("q.retry.1h", 1000.0 + 24 * HOUR)
 
 
 def test_delayed_jobs_ripen_in_the_order_of_their_times() -> None:

@@ -54,7 +54,13 @@ class Shelf:
             self._line(waiting).append(waiting)
 
     def put_back(self, waiting: Waiting) -> None:
-        """Take in work that was handed back, or could not be handed out; the last comes first."""
+        """Take in work that was handed back, or could not be handed out; the last comes first.
+
+        What is due later, and could not be put off again, goes on waiting for its time.
+        """
+        if waiting.stored.due:
+            self.put(waiting)
+            return
         suspect = waiting.stored.crashes >= SUSPECT_CRASHES
         (self._suspects if suspect else self._front).appendleft(waiting)
 
