@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from unittest.mock import AsyncMock
+from unittest.mock import DEFAULT, AsyncMock
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from msgspec.structs import replace
 
 from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery, new_job
 from shared.queue.factory import create_queue
+from shared.queue.kafka.admin import KafkaQueueAdmin
 from shared.queue.kafka.queue import KafkaQueue
 from shared.queue.kafka.topics import topics_of
 from shared.queue.port import Queue, QueueSettings
@@ -225,6 +227,47 @@ async def test_a_message_as_large_as_the_broker_takes_may_fail_and_die(
     assert (depth.inbox, depth.ready, depth.delayed, depth.leased, depth.dead) == (0, 0, 0, 0, 1)
     with pytest.raises(ConfigError, match="too large for Kafka"):
         await queue.publish([new_job("job", "x" * 1_000_000)])
+
+
+async def buried(queue: Queue, count: int) -> list[str]:
+    """Make so many dead letters; return their keys."""
+    await queue.publish([new_job("job", n) for n in range(count)])
+    dead = [Settlement(each, DeadLetter("no")) for each in await claim(queue, count)]
+    await heard(queue, dead, 0)
+    return [each.delivery.job.key for each in dead]
+
+
+async def test_a_worker_that_counts_the_dead_letters_keeps_none_of_them(
+    consumers: Consumers,
+) -> None:
+    queue = await consumers.one()
+    await buried(queue, 20)
+    assert (await queue.depth()).dead == 20
+    gc.collect()
+    kept = [each for each in gc.get_objects() if type(each) is ConsumerRecord]
+    assert [each for each in kept if each.topic == topics_of(consumers.settings.name).dead] == []
+
+
+async def test_dead_letters_are_listed_by_page_and_replayed_by_slice(
+    consumers: Consumers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.queue.kafka.admin.MOST_PER_CALL", 2)
+    queue = await consumers.one()
+    dead = await buried(queue, 7)
+    admin = KafkaQueueAdmin(consumers.settings, consumers.url)
+    assert await admin.purge([dead[1], "unknown", dead[1]]) == 1
+    dead.remove(dead[1])
+    pages = [[each.key for each in await admin.dead_letters(limit=4, offset=n)] for n in (0, 4)]
+    assert pages == [dead[:4], dead[4:]]
+    with monkeypatch.context() as patched:
+        slices = [DEFAULT, DEFAULT, ConnectionLostError("cut")]
+        sending = AsyncMock(wraps=admin._publisher.send, side_effect=slices)
+        patched.setattr(admin._publisher, "send", sending)
+        with pytest.raises(ConnectionLostError):
+            await admin.replay(dead)
+    assert await admin.replay(dead) == 4, "the first two were replayed, and buried"
+    assert (await queue.depth()).ready == 6
+    await admin.close()
 
 
 @pytest.mark.parametrize("which", ["_fetcher", "_coordinator"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from shared.clock import Clock, SystemClock
 from shared.jobs import Job
@@ -12,14 +12,17 @@ from shared.queue.kafka.capabilities import CAPABILITIES
 from shared.queue.kafka.outbound import buried, replayed
 from shared.queue.kafka.publisher import Publisher
 from shared.queue.kafka.reader import Reader
-from shared.queue.kafka.record import Record, Stored, job_of
+from shared.queue.kafka.record import Record, Stored, job_of, read_stored
 from shared.queue.kafka.topics import topics_of
 from shared.queue.message import decode_message, forgiving
 from shared.queue.port import InboxDecoder, QueueDepth, QueueSettings, require
 
+MOST_PER_CALL = 100
+"""Dead letters that are replayed together, each with up to 1 MB."""
+
 
 class KafkaQueueAdmin:
-    """Reads the topic of the dead letters in whole; what it deletes gets a tombstone."""
+    """Goes through the whole topic of the dead letters; what it deletes gets a tombstone."""
 
     capabilities = CAPABILITIES
 
@@ -58,21 +61,19 @@ class KafkaQueueAdmin:
         self, *, limit: int = 100, offset: int = 0
     ) -> Sequence[DeadLetterRecord]:
         """See QueueAdmin.dead_letters."""
-        found = await self._dead()
-        return [self._record(*each) for each in found[offset : offset + limit]]
+        await self._create_topics()
+        return [self._record(each) for each in await self._reader.letters.page(limit, offset)]
 
     async def replay(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.replay. A job is published again before its dead letter goes."""
-        wanted = set(keys)
-        found = [each for each in await self._dead() if each[1].key in wanted]
-        now = self._clock.wall()
-        await self._publisher.send([replayed(*each, self._topics, now) for each in found])
-        return await self._bury(found)
+        await self._create_topics()
+        return sum([await self._replay(part) for part in _slices(keys)])
 
     async def purge(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.purge."""
-        wanted = set(keys)
-        return await self._bury([each for each in await self._dead() if each[1].key in wanted])
+        await self._create_topics()
+        letters = self._reader.letters
+        return sum([await self._bury(await letters.among(part)) for part in _slices(keys)])
 
     async def cancel(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.cancel. Raises ConfigError."""
@@ -97,20 +98,24 @@ class KafkaQueueAdmin:
         await self._publisher.close()
         await self._reader.close()
 
-    async def _dead(self) -> Sequence[tuple[Record, Stored]]:
-        await self._create_topics()
-        return await self._reader.dead_letters()
-
     async def _create_topics(self) -> None:
         if not self._topics_exist:
             await self._reader.create_topics()
             self._topics_exist = True
 
-    async def _bury(self, found: Sequence[tuple[Record, Stored]]) -> int:
-        await self._publisher.send([buried(stored.key, self._topics) for _, stored in found])
-        return len(found)
+    async def _replay(self, keys: Sequence[str]) -> int:
+        records = await self._reader.letters.of(keys)
+        found = [(each, read_stored(each, "")) for each in records]
+        now = self._clock.wall()
+        await self._publisher.send([replayed(*each, self._topics, now) for each in found])
+        return await self._bury([stored.key for _, stored in found])
 
-    def _record(self, record: Record, stored: Stored) -> DeadLetterRecord:
+    async def _bury(self, keys: Sequence[str]) -> int:
+        await self._publisher.send([buried(key, self._topics) for key in keys])
+        return len(keys)
+
+    def _record(self, record: Record) -> DeadLetterRecord:
+        stored = read_stored(record, "")
         return DeadLetterRecord(
             key=stored.key,
             reason=stored.reason,
@@ -126,3 +131,7 @@ class KafkaQueueAdmin:
             return job_of(stored, record.value, self._decoder)
         except ValueError:
             return None
+
+
+def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[at : at + MOST_PER_CALL] for at in range(0, len(keys), MOST_PER_CALL))

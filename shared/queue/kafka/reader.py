@@ -12,7 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from shared.queue.kafka.address import Address
 from shared.queue.kafka.closing import stop
 from shared.queue.kafka.faults import translated
-from shared.queue.kafka.record import Record, Stored, read_stored
+from shared.queue.kafka.letters import Letters
+from shared.queue.kafka.record import Record
 from shared.queue.kafka.starting import start
 from shared.queue.kafka.topics import Topics, create_missing
 from shared.queue.kafka.window import Progress, read_progress
@@ -33,9 +34,8 @@ class Reader:
         self._starting = asyncio.Lock()
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
-        self._looking = asyncio.Lock()
-        self._dead: dict[bytes, Record] = {}
-        self._dead_read_to = 0
+        self._dead = TopicPartition(topics.dead, 0)
+        self.letters = Letters(self._end_of_dead, self._fetch_dead)
 
     async def create_topics(self) -> None:
         """Create what is missing of the queue. Raises DependencyError when that is refused."""
@@ -101,14 +101,8 @@ class Reader:
             ready=waits[self._topics.jobs],
             delayed=sum(waits[topic] for topic in self._topics.retry),
             leased=leased,
-            dead=len(await self.dead_letters()),
+            dead=await self.letters.count(),
         )
-
-    async def dead_letters(self) -> Sequence[tuple[Record, Stored]]:
-        """Return all dead letters, oldest first; reads what came since the last call."""
-        async with self._looking:
-            await self._ask(self._read_dead)
-            return [(each, read_stored(each, "")) for each in self._dead.values()]
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -119,26 +113,27 @@ class Reader:
         if admin is not None:
             await admin.close()
 
-    async def _read_dead(self, _: AIOKafkaAdminClient) -> None:
-        consumer, tp = await self._log(), TopicPartition(self._topics.dead, 0)
-        end = (await consumer.end_offsets([tp]))[tp]
-        if self._dead_read_to >= end:
-            return
-        consumer.resume(tp)
-        try:
-            while self._dead_read_to < end:
-                consumer.seek(tp, self._dead_read_to)
-                for record in (await consumer.getmany(tp, timeout_ms=_READ_MS)).get(tp, []):
-                    self._note_dead(record)
-                self._dead_read_to = await consumer.position(tp)
-        finally:
-            consumer.pause(tp)  # a poll that waits would hold up the next question
+    async def _end_of_dead(self) -> int:
+        async def call(_: AIOKafkaAdminClient) -> int:
+            ends = await (await self._log()).end_offsets([self._dead])
+            return int(ends[self._dead])
 
-    def _note_dead(self, record: Record) -> None:
-        key = record.key or b""
-        self._dead.pop(key, None)
-        if record.value is not None:
-            self._dead[key] = record
+        return await self._ask(call)
+
+    async def _fetch_dead(self, offset: int) -> tuple[Sequence[Record], int]:
+        async def call(_: AIOKafkaAdminClient) -> tuple[Sequence[Record], int]:
+            consumer, records = await self._log(), []
+            consumer.resume(self._dead)
+            consumer.seek(self._dead, offset)
+            try:
+                while (after := await consumer.position(self._dead)) == offset:
+                    batches = await consumer.getmany(self._dead, timeout_ms=_READ_MS)
+                    records = batches.get(self._dead, [])
+                return records, after
+            finally:
+                consumer.pause(self._dead)  # a poll that waits would hold up the next question
+
+        return await self._ask(call)
 
     async def _ends(self, _: AIOKafkaAdminClient) -> dict[TopicPartition, int]:
         consumer = await self._log()
