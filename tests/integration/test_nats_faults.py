@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
+from unittest.mock import DEFAULT, AsyncMock, Mock
 
 import pytest
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from nats.aio.client import Client
 from shared.errors import ConfigError, ConnectionLostError
 from shared.jobs import Delivery
 from shared.queue.administration import DeadLetterRecord
+from shared.queue.nats_jetstream import letters
 from shared.queue.nats_jetstream.admin import NatsQueueAdmin
 from shared.queue.nats_jetstream.queue import NatsQueue
 from shared.queue.nats_jetstream.session import Session
@@ -153,6 +155,56 @@ async def _letters(server: Nats) -> Sequence[DeadLetterRecord]:
 
 async def _dead_keys(server: Nats) -> set[str]:
     return {each.key for each in await _letters(server)}
+
+
+async def buried(queue: NatsQueue, count: int) -> list[str]:
+    """Make so many dead letters; return their keys."""
+    await queue.publish([job(str(n)) for n in range(count)])
+    held = await claim(queue, count)
+    await queue.exchange([Settlement(each, DeadLetter("no")) for each in held], 0)
+    return [each.job.key for each in held]
+
+
+async def test_a_replay_of_many_that_is_cut_short_leaves_only_its_last_slice_to_repeat(
+    queue: NatsQueue, nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = await buried(queue, 150)
+    admin = NatsQueueAdmin(SETTINGS, nats_server.url)
+    cut = AsyncMock(wraps=letters.delete, side_effect=[DEFAULT, ConnectionLostError("cut")])
+    with monkeypatch.context() as patched:
+        patched.setattr(letters, "delete", cut)
+        with pytest.raises(ConnectionLostError):
+            await admin.replay(dead)
+    assert (await admin.depth()).dead == 50
+    assert await admin.replay(dead) == 50
+    assert (await admin.depth()).ready == 150
+    await admin.close()
+
+
+@pytest.mark.parametrize("verb", ["replay", "purge"])
+async def test_a_key_that_is_named_twice_is_looked_for_once(
+    queue: NatsQueue, nats_server: Nats, verb: str
+) -> None:
+    dead = await buried(queue, 2)
+    admin = NatsQueueAdmin(SETTINGS, nats_server.url)
+    assert await getattr(admin, verb)([*dead, *dead]) == 2
+    assert (await admin.depth()).dead == 0
+    await admin.close()
+
+
+async def test_the_next_page_of_dead_letters_reads_none_of_the_page_before(
+    queue: NatsQueue, nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = await buried(queue, 6)
+    admin = NatsQueueAdmin(SETTINGS, nats_server.url)
+    read = Mock(wraps=letters.decode_dead_letter)
+    monkeypatch.setattr(letters, "decode_dead_letter", read)
+    pages = [await admin.dead_letters(limit=2, offset=at) for at in (0, 2, 4, 6)]
+    assert [each.key for page in pages for each in page] == dead
+    assert read.call_count == 6
+    await admin.purge(dead[:2])
+    assert [each.key for each in await admin.dead_letters(limit=2, offset=2)] == dead[4:]
+    await admin.close()
 
 
 async def test_a_repeated_exchange_stores_what_goes_on_once(nats_server: Nats) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -18,6 +18,8 @@ from shared.queue.nats_jetstream.stored_job import record_of
 from shared.queue.nats_jetstream.streams import succeeded
 from shared.queue.port import Capabilities, QueueDepth, QueueSettings, require
 
+MOST_PER_CALL = 100
+"""Dead letters that are replayed or deleted together: each may wait for the disk."""
 _FOR_EVER = "2200-01-01T00:00:00Z"
 
 
@@ -29,6 +31,8 @@ class NatsQueueAdmin:
     def __init__(self, settings: QueueSettings, url: str) -> None:
         self._names = names_of(settings.name)
         self._link = Link(Address(url), self._names, settings.lease_seconds)
+        self._page_end = (0, 0)
+        """How many letters there were up to the end of the last page, and its last sequence."""
 
     async def depth(self) -> QueueDepth:
         """See QueueAdmin.depth."""
@@ -48,23 +52,21 @@ class NatsQueueAdmin:
         self, *, limit: int = 100, offset: int = 0
     ) -> Sequence[DeadLetterRecord]:
         """See QueueAdmin.dead_letters."""
-        found = await letters.oldest(await self._link.session(), self._names, offset + limit)
-        return [record_of(each.letter, each.died_at) for each in found[offset:]]
+        read, sequence = self._page_end if self._page_end[0] == offset else (0, 0)
+        wanted = offset - read + limit
+        found = await letters.oldest(await self._link.session(), self._names, wanted, sequence)
+        page = found[offset - read :]
+        if page:
+            self._page_end = offset + len(page), page[-1].sequence
+        return [record_of(each.letter, each.died_at) for each in page]
 
     async def replay(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.replay. A message that could not be read goes to the inbox again."""
-        session = await self._link.session()
-        found = await letters.newest_of(session, self._names, keys)
-        await store(session, [self._again(each) for each in found])
-        await letters.delete(session, self._names, found)
-        return len(found)
+        return sum([await self._end(part, again=True) for part in _slices(keys)])
 
     async def purge(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.purge."""
-        session = await self._link.session()
-        found = await letters.newest_of(session, self._names, keys)
-        await letters.delete(session, self._names, found)
-        return len(found)
+        return sum([await self._end(part, again=False) for part in _slices(keys)])
 
     async def cancel(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.cancel."""
@@ -90,6 +92,15 @@ class NatsQueueAdmin:
         """See QueueAdmin.close."""
         await self._link.close()
 
+    async def _end(self, keys: Sequence[str], *, again: bool) -> int:
+        self._page_end = (0, 0)
+        session = await self._link.session()
+        found = await letters.newest_of(session, self._names, keys)
+        if again:
+            await store(session, [self._again(each) for each in found])
+        await letters.delete(session, self._names, found)
+        return len(found)
+
     async def _pause_until(self, until: dict[str, str], job_type: str | None) -> None:
         require(CAPABILITIES, "pause", *(["pause_type"] if job_type else []))
         session = await self._link.session()
@@ -103,3 +114,8 @@ class NatsQueueAdmin:
             return Message(letter.subject, letter.raw, unique)
         job = replace(letter.job, attempts=0, crashes=0, first_seen_ms=0)
         return waiting(self._names, self._link.origin, job, unique, 0.0)
+
+
+def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    once = list(dict.fromkeys(keys))
+    return (once[at : at + MOST_PER_CALL] for at in range(0, len(once), MOST_PER_CALL))
