@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shared.clock import Clock, SystemClock
-from shared.errors import WorkerSuiteError
 from shared.observability.logs import get_logger
 
 _log = get_logger(__name__)
@@ -47,8 +46,8 @@ class RenewalThread:
             tokens = [token for token, until in dict(held).items() if until > now]
             try:
                 lost = self._renew(tokens)
-            except WorkerSuiteError as error:
-                _log.warning("leases_not_renewed", leases=len(tokens), error=str(error))
+            except Exception as error:  # noqa: BLE001 - without this thread all leases end
+                _log.warning("leases_not_renewed", leases=len(tokens), error=repr(error))
                 pause = self._pause / 10
                 continue
             pause = self._pause

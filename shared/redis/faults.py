@@ -9,6 +9,10 @@ from redis import exceptions
 
 from shared.errors import ConnectionLostError, DependencyError
 
+_LOST = (
+    exceptions.ConnectionError, exceptions.TimeoutError, OSError,
+    exceptions.RedisClusterException,  # no RedisError: no node answers, or none has the slot
+)  # fmt: skip
 _PASSING = (
     "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
     "UNBLOCKED",
@@ -28,7 +32,7 @@ def translated(address: str) -> Iterator[None]:
         raise DependencyError(f"Redis at {address} refused the login: {error}") from error
     except (exceptions.NoPermissionError, exceptions.AuthenticationWrongNumberOfArgsError) as error:
         raise DependencyError(f"Redis at {address} forbids this user: {error}") from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+    except _LOST as error:
         raise ConnectionLostError(f"lost Redis at {address}: {error}") from error
     except exceptions.OutOfMemoryError as error:
         raise ConnectionLostError(f"Redis at {address} has no memory left: {error}") from error

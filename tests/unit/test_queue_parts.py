@@ -143,14 +143,17 @@ def test_an_address_has_no_password() -> None:
     assert address_of(connect("unix:///run/redis.sock?password=canary")) == "/run/redis.sock"
 
 
-def test_a_keeper_renews_what_is_held_now_and_tries_again_sooner_after_a_failure() -> None:
+@pytest.mark.parametrize("failure", [ConnectionLostError("away"), KeyError("of a library")])
+def test_a_keeper_renews_what_is_held_now_and_tries_again_sooner_after_a_failure(
+    failure: Exception,
+) -> None:
     seen: list[tuple[str, ...]] = []
     enough = threading.Event()
 
     def renew(tokens: Sequence[str]) -> Collection[str]:
         seen.append(tuple(tokens))
         if len(seen) < 3:
-            raise ConnectionLostError("away")
+            raise failure
         enough.set()
         return []
 
