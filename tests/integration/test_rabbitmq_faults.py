@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 from uuid import uuid4
 
 import aiormq
@@ -19,9 +21,14 @@ from shared.embedded.server_process import free_port
 from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import new_job
 from shared.queue.port import Queue, QueueSettings
+from shared.queue.rabbitmq import patience
+from shared.queue.rabbitmq.admin import RabbitQueueAdmin
+from shared.queue.rabbitmq.dead_letters import dead_letters
+from shared.queue.rabbitmq.patience import heard
 from shared.queue.rabbitmq.queue import RabbitQueue
 from shared.queue.rabbitmq.registers import register_kind
 from shared.queue.rabbitmq.session import Session
+from shared.queue.rabbitmq.topology import names_of
 from shared.verdicts import DeadLetter, Done, Retry, Settlement
 from tests.contracts.queue.harness import claim, claim_one, job, keys, settle
 from tests.contracts.queue.rabbitmq_harness import RabbitHarness
@@ -335,7 +342,7 @@ async def test_a_broker_that_takes_nothing_is_a_lost_connection(
     assert harness._proxy is not None
     harness._proxy.stall()
     with monkeypatch.context() as impatient:
-        impatient.setattr("shared.queue.rabbitmq.publisher.CONFIRM_SECONDS", 0.2)
+        impatient.setattr("shared.queue.rabbitmq.patience.ANSWER_SECONDS", 0.2)
         with pytest.raises(ConnectionLostError, match="RabbitMQ at"):
             await queue.publish([job("a")])
     await harness._proxy.cut()
@@ -353,12 +360,149 @@ async def test_a_broker_that_answers_no_more_is_a_lost_connection(
     assert harness._proxy is not None
     harness._proxy.stall()
     with monkeypatch.context() as impatient:
-        impatient.setattr("shared.queue.rabbitmq.subscription.ANSWER_SECONDS", 0.2)
+        impatient.setattr("shared.queue.rabbitmq.patience.ANSWER_SECONDS", 0.2)
         with pytest.raises(ConnectionLostError, match="RabbitMQ at"):
             await queue.exchange([Settlement(held, Done())], 0)
     await harness._proxy.cut()
     harness._proxy.flow()
     assert sorted(await claimed(queue, 2)) == ["a", "b"]
+
+
+Ask = Callable[[RabbitHarness, Queue], Awaitable[object]]
+
+
+async def _retry_late(_: RabbitHarness, queue: Queue) -> object:
+    return await queue.exchange([Settlement(await claim_one(queue), Retry("late", 60.0))], 0)
+
+
+async def _depth(_: RabbitHarness, queue: Queue) -> object:
+    return await queue.depth()
+
+
+async def _list_dead(harness: RabbitHarness, _: Queue) -> object:
+    assert harness._proxy is not None
+    admin = RabbitQueueAdmin(harness.settings, harness._proxy.url)
+    try:
+        return await admin.dead_letters()
+    finally:
+        await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("ask", "asked"),
+    [
+        (_retry_late, "shared.queue.rabbitmq.session.make_delay_queue"),
+        (_depth, "shared.queue.rabbitmq.session.delay_queues"),
+        (_list_dead, "shared.queue.rabbitmq.dead_letters._fill"),
+        (_list_dead, "shared.queue.rabbitmq.dead_letters._until_back"),
+    ],
+)
+async def test_no_request_waits_for_ever(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch, ask: Ask, asked: str
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("a")])
+    proxy = harness._proxy
+    assert proxy is not None
+    answered = resolve_name(asked)
+
+    async def stalled(*given: object) -> object:
+        proxy.stall()
+        return await answered(*given)
+
+    with monkeypatch.context() as impatient:
+        impatient.setattr(asked, stalled)
+        impatient.setattr("shared.queue.rabbitmq.patience.ANSWER_SECONDS", 0.5)
+        impatient.setattr("shared.queue.rabbitmq.session.CLOSE_SECONDS", 0.2)
+        with pytest.raises(ConnectionLostError, match=r"no answer for 0\.5 s"):
+            async with asyncio.timeout(10):  # heartbeats would tell later
+                await ask(harness, queue)
+    await proxy.cut()
+    proxy.flow()
+    assert await claimed(queue, 1) == ["a"]
+    assert not await harness.admin().dead_letters()
+
+
+async def test_a_conversation_of_many_answers_may_be_long(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer begins the time anew."""
+    ends: list[float] = []
+
+    def noted() -> None:
+        heard()
+        limit = patience._limit.get()
+        assert limit is not None
+        ends.append(limit.when() or 0.0)
+
+    queue = await harness.consumer()
+    monkeypatch.setattr("shared.queue.rabbitmq.publisher.MOST_PER_WRITE", 1)
+    for module in ("publisher", "dead_letters"):
+        monkeypatch.setattr(f"shared.queue.rabbitmq.{module}.heard", noted)
+    await queue.publish([job(str(n)) for n in range(5)])
+    assert len(ends) == 5
+    for _ in range(5):
+        await settle(queue, await claim_one(queue), DeadLetter("no"))
+    ends.clear()
+    await harness.admin().dead_letters()
+    assert ends
+    assert ends == sorted(ends)
+
+
+async def test_who_holds_the_dead_letters_for_too_long_is_told_of(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await harness.consumer()
+    await queue.publish([job("a")])
+    await settle(queue, await claim_one(queue), DeadLetter("no"))
+    admin = harness.admin()
+    monkeypatch.setattr("shared.queue.rabbitmq.dead_letters.LOCK_SECONDS", 0.1)
+    async with aiormq.connect(harness.url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare(names_of(harness.settings.name).lock, exclusive=True)
+        with pytest.raises(DependencyError, match="another program has held the dead letters"):
+            async with asyncio.timeout(10):
+                await admin.dead_letters()
+    monkeypatch.undo()
+    assert [each.key for each in await admin.dead_letters()] == ["a"]
+
+
+async def test_more_dead_letters_than_a_channel_holds_are_all_listed_and_replayed(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.queue.rabbitmq.dead_letters.LETTERS_PER_CHANNEL", 2)
+    queue, admin = await harness.consumer(), harness.admin()
+    sent = [f"job-{n}" for n in range(7)]
+    await queue.publish([job(key) for key in sent])
+    for _ in sent:
+        await settle(queue, await claim_one(queue), DeadLetter("no"))
+    assert [each.key for each in await admin.dead_letters()] == sent
+    assert await admin.purge(sent[5:]) == 2
+    assert (await admin.depth()).dead == 5
+    assert await admin.replay(sent) == 5
+    assert sorted(await claimed(queue, 5)) == sent[:5]
+
+
+async def test_the_pages_of_one_listing_come_from_one_reading(
+    harness: RabbitHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, admin = await harness.consumer(), harness.admin()
+    sent = [f"job-{n}" for n in range(4)]
+    await queue.publish([job(key) for key in sent])
+    for _ in sent:
+        await settle(queue, await claim_one(queue), DeadLetter("no"))
+    readings: list[object] = []
+
+    def counted(*given: Any) -> Any:
+        readings.append(given)
+        return dead_letters(*given)
+
+    monkeypatch.setattr("shared.queue.rabbitmq.admin.dead_letters", counted)
+    pages = [await admin.dead_letters(limit=2, offset=at) for at in (0, 2, 4)]
+    assert [[each.key for each in page] for page in pages] == [sent[:2], sent[2:], []]
+    assert len(readings) == 1
+    assert await admin.purge(sent[:1]) == 1
+    assert [each.key for each in await admin.dead_letters(limit=1)] == sent[1:2]
 
 
 async def test_a_session_that_does_not_open_in_time_is_a_lost_connection(
@@ -379,10 +523,10 @@ async def test_a_session_that_does_not_open_in_time_is_a_lost_connection(
         await asyncio.sleep(0.01)
     with monkeypatch.context() as impatient:
         impatient.setattr("shared.queue.rabbitmq.queue.register_kind", stalled)
-        impatient.setattr("shared.queue.rabbitmq.link.OPEN_SECONDS", 0.5)
+        impatient.setattr("shared.queue.rabbitmq.patience.ANSWER_SECONDS", 0.5)
         impatient.setattr("shared.queue.rabbitmq.session.CLOSE_SECONDS", 0.2)
         with pytest.raises(ConnectionLostError, match="RabbitMQ at"):
-            async with asyncio.timeout(3):  # heartbeats would tell later
+            async with asyncio.timeout(10):  # heartbeats would tell later
                 await queue.exchange([], 1)
     proxy.flow()
     assert await claimed(queue, 1) == ["a"]

@@ -34,6 +34,7 @@ class RabbitQueueAdmin:
         self._decoder = forgiving(decoder)
         self._clock = clock or SystemClock()
         self._link = Link(url, self._names, settings.lease_seconds)
+        self._listed: Sequence[DeadLetterRecord] = ()
 
     async def depth(self) -> QueueDepth:
         """See QueueAdmin.depth; `leased` is not known to who holds nothing, and 0."""
@@ -52,13 +53,18 @@ class RabbitQueueAdmin:
     async def dead_letters(
         self, *, limit: int = 100, offset: int = 0
     ) -> Sequence[DeadLetterRecord]:
-        """See QueueAdmin.dead_letters. Reads them all at every call."""
+        """See QueueAdmin.dead_letters. Reads them all; a later page is one of the same reading."""
 
-        async def page(session: Session) -> Sequence[DeadLetterRecord]:
+        async def read(session: Session) -> Sequence[DeadLetterRecord]:
             async with dead_letters(session, self._decoder) as letters:
-                return letters.records[offset : offset + limit]
+                return letters.records
 
-        return await self._link.run(page)
+        if not offset or not self._listed:
+            self._listed = await self._link.run(read)
+        page = self._listed[offset : offset + limit]
+        if len(page) < limit:
+            self._listed = ()  # there is no later page
+        return page
 
     async def replay(self, keys: Sequence[str]) -> int:
         """See QueueAdmin.replay. A replay that is cut off may leave a letter that runs again."""

@@ -11,33 +11,28 @@ from typing import Any, cast
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelLockedResource
 
-from shared.errors import ConnectionLostError
+from shared.errors import DependencyError
 from shared.queue.administration import DeadLetterRecord
 from shared.queue.port import InboxDecoder
+from shared.queue.rabbitmq.patience import heard
 from shared.queue.rabbitmq.session import Session
 from shared.queue.rabbitmq.stored_job import dead_letter
 
-MOST_LETTERS = 0xFFFF
-"""So many are read at once, the oldest; a channel can hold no more."""
+LETTERS_PER_CHANNEL = 0xFFFF
+"""A channel can hold no more."""
+LOCK_SECONDS = 60.0
 POLL_SECONDS = 0.01
-POLLS = 3000
 BACK_POLLS = 100
 
 
 class Letters:
-    """The dead letters that one consumer holds, oldest first."""
+    """All dead letters, oldest first, held by one consumer."""
 
-    def __init__(
-        self,
-        channel: AbstractChannel,
-        messages: Collection[DeliveredMessage],
-        decoder: InboxDecoder,
-    ) -> None:
-        self._channel = channel
-        read = [(_read(message, decoder), cast(int, message.delivery_tag)) for message in messages]
+    def __init__(self, messages: Collection[DeliveredMessage], decoder: InboxDecoder) -> None:
+        read = [(_read(message, decoder), message) for message in messages]
         read.sort(key=lambda each: each[0].died_at)
         self.records = [record for record, _ in read]
-        self._tags = {id(record): tag for record, tag in read}
+        self._messages = {id(record): message for record, message in read}
 
     def with_keys(self, keys: Collection[str]) -> list[DeadLetterRecord]:
         """Return the letters of these keys."""
@@ -46,65 +41,83 @@ class Letters:
 
     async def remove(self, records: Collection[DeadLetterRecord]) -> None:
         """Take letters off the queue for good."""
-        for each in records:
-            await self._channel.basic_ack(self._tags.pop(id(each)), wait=False)
-        await self._channel.basic_qos()  # its answer comes after all were heard
+        messages = [self._messages.pop(id(each)) for each in records]
+        for message in messages:
+            await message.channel.basic_ack(cast(int, message.delivery_tag), wait=False)
+        for channel in {message.channel for message in messages}:
+            await channel.basic_qos()  # its answer comes after all were heard
+            heard()
 
     @property
     def kept(self) -> int:
         """How many were not removed."""
-        return len(self._tags)
+        return len(self._messages)
 
 
 @asynccontextmanager
 async def dead_letters(session: Session, decoder: InboxDecoder) -> AsyncIterator[Letters]:
-    """Hold every dead letter; those that are not removed go back at the end, however it ends."""
+    """Hold every dead letter; those that are not removed go back at the end.
+
+    After an error they go back with the session, which must then be closed.
+    """
     async with _alone(session):
         messages: list[DeliveredMessage] = []
-
-        async def keep(message: DeliveredMessage) -> None:
-            messages.append(message)
-
-        channel = await session.channel()
-        kept = 0
-        try:
-            await channel.basic_qos(prefetch_count=MOST_LETTERS)
-            await channel.basic_consume(session.names.dead, keep)
-            await _until_sent(session, messages)
-            await channel.basic_qos()  # what was sent before its answer is here now
-            await asyncio.sleep(0)
-            letters = Letters(channel, messages, decoder)
-            yield letters
-            kept = letters.kept
-        finally:
-            await channel.close()  # which returns the letters, in their order
-        await _until_back(session, kept)
+        channels: list[AbstractChannel] = []
+        full = True
+        while full:
+            channels.append(await session.channel())
+            full = await _fill(session, channels[-1], messages)
+        letters = Letters(messages, decoder)
+        yield letters
+        for channel in channels:
+            await channel.close()  # which returns its letters, in their order
+            heard()
+        await _until_back(session, letters.kept)
 
 
 @asynccontextmanager
 async def _alone(session: Session) -> AsyncIterator[None]:
     """Wait until no other connection looks at the dead letters, and keep the others out."""
+    now = asyncio.get_running_loop().time
+    give_up = now() + LOCK_SECONDS
     while True:
         channel = await session.channel()
         try:
             await channel.queue_declare(session.names.lock, exclusive=True)
             break
         except ChannelLockedResource:
+            if now() >= give_up:
+                raise DependencyError(
+                    f"{session.address}: another program has held the dead letters of "
+                    f"{session.names.work} for {LOCK_SECONDS:g} s"
+                ) from None
+            heard()
             await asyncio.sleep(POLL_SECONDS)
-    try:
-        yield
-    finally:
-        await channel.queue_delete(session.names.lock)
-        await channel.close()
+    yield
+    await channel.queue_delete(session.names.lock)
+    await channel.close()
 
 
-async def _until_sent(session: Session, messages: Collection[DeliveredMessage]) -> None:
-    """Wait until the queue is empty, or the channel full."""
-    for _ in range(POLLS):
-        if not await session.count(session.names.dead) or len(messages) >= MOST_LETTERS:
-            return
+async def _fill(
+    session: Session, channel: AbstractChannel, messages: list[DeliveredMessage]
+) -> bool:
+    """Let the broker send all letters, or as many as a channel holds; return whether it is full."""
+    seen = len(messages)
+    most = seen + LETTERS_PER_CHANNEL
+
+    async def keep(message: DeliveredMessage) -> None:
+        messages.append(message)
+
+    await channel.basic_qos(prefetch_count=LETTERS_PER_CHANNEL)
+    await channel.basic_consume(session.names.dead, keep)
+    while len(messages) < most and await session.count(session.names.dead):
+        if len(messages) > seen:
+            seen = len(messages)
+            heard()
         await asyncio.sleep(POLL_SECONDS)
-    raise ConnectionLostError("RabbitMQ sends the dead letters too slowly: try again")
+    await channel.basic_qos()  # what was sent before its answer is here now
+    await asyncio.sleep(0)
+    return len(messages) >= most
 
 
 async def _until_back(session: Session, count: int) -> None:

@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from shared.errors import WorkerSuiteError
 from shared.queue.rabbitmq.connection import address_of, checked_url, translated
+from shared.queue.rabbitmq.patience import heard, patience
 from shared.queue.rabbitmq.session import Session
 from shared.queue.rabbitmq.topology import Names
 
 T = TypeVar("T")
-
-OPEN_SECONDS = 20.0
-"""A node that has just crashed may serve, and still leave a declaration without an answer."""
 
 
 class Link:
@@ -41,8 +38,8 @@ class Link:
     async def run(self, ask: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """Carry out one conversation to its end, also when the caller is cancelled.
 
-        Raises ConnectionLostError when the connection ends, DependencyError when the broker
-        refuses.
+        Raises ConnectionLostError when the connection ends or the broker stops answering,
+        DependencyError when it refuses.
         """
         work = asyncio.ensure_future(self._translated(ask))
         work.add_done_callback(_retrieve)
@@ -62,8 +59,9 @@ class Link:
     async def _translated(self, ask: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         try:
             with translated(address_of(self._url)):
-                return await ask(await self._connected())
-        except WorkerSuiteError:
+                async with patience():
+                    return await ask(await self._connected())
+        except Exception:
             await self.close()  # what was half settled comes back, instead of being held for ever
             raise
 
@@ -71,8 +69,8 @@ class Link:
         async with self._turn:
             if self._session is None or self._session.lost:
                 await self.close()
-                async with asyncio.timeout(OPEN_SECONDS):
-                    self._session = await self._opened()
+                self._session = await self._opened()
+                heard()
             return self._session
 
     async def _opened(self) -> Session:

@@ -13,10 +13,9 @@ from pamqp import commands
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
+from shared.queue.rabbitmq.patience import heard
 from shared.queue.rabbitmq.stored_job import CONTENT_TYPE
 
-CONFIRM_SECONDS = 30.0
-"""A broker that is out of memory or disk space takes nothing, and says so by its silence."""
 MOST_PER_WRITE = 500
 _PERSISTENT = 2
 
@@ -64,8 +63,8 @@ class Publisher:
         Raises PublishError when a queue is missing, DeliveryError when the broker refuses one.
         """
         for at in range(0, len(messages), MOST_PER_WRITE):
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                await (await self._send(messages[at : at + MOST_PER_WRITE]))
+            await (await self._send(messages[at : at + MOST_PER_WRITE]))
+            heard()
 
     async def _send(self, messages: Sequence[Message]) -> asyncio.Future[None]:
         channel = self._channel

@@ -11,6 +11,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from shared.queue.rabbitmq.connection import address_of, connect, translated
 from shared.queue.rabbitmq.delays import delay_queues, make_delay_queue
+from shared.queue.rabbitmq.patience import heard
 from shared.queue.rabbitmq.publisher import Message, Publisher
 from shared.queue.rabbitmq.settling import Copy
 from shared.queue.rabbitmq.stored_job import encode
@@ -86,8 +87,11 @@ class Session:
 
     async def delayed(self) -> int:
         """Return how many messages wait in all delay queues."""
-        found = await delay_queues(self.control, self.names)
-        return sum([await self.count(self.names.delay(longest)) for longest in found])
+        total = 0
+        for longest in await delay_queues(self.control, self.names):
+            total += await self.count(self.names.delay(longest))
+            heard()
+        return total
 
     async def close(self) -> None:
         """Close the connection; what is not acknowledged goes back to its queue."""
@@ -140,5 +144,6 @@ class Session:
             if is_new:
                 await asyncio.sleep(NEW_QUEUE_SECONDS)
             self._delay_queues.add(bucket)
+            heard()
         expires = max(1, round(copy.delay_seconds * 1000))
         return Message(self.names.delay(bucket), encode(copy.job), expires)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from itertools import count
@@ -16,7 +15,6 @@ AHEAD = 4
 """One message more for each so many that are wanted is sent ahead, while they are worked on."""
 FEW = 16
 """So few are wanted exactly."""
-ANSWER_SECONDS = 20.0
 
 
 class Subscription:
@@ -41,19 +39,15 @@ class Subscription:
         return len(self._unacked)
 
     async def ask(self, want: int) -> None:
-        """Let the broker send so many messages; they arrive in their own time.
-
-        Raises TimeoutError, as `acknowledge` does, when it does not say that it will.
-        """
+        """Let the broker send so many messages; they arrive in their own time."""
         missing = want - len(self.buffer)
         if self._used + missing <= self._prefetch or missing <= 0:
             return
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await self.stop()
-            self._prefetch = missing if missing <= FEW else missing + missing // AHEAD
-            await self.channel.basic_qos(prefetch_count=self._prefetch)
-            self._consumer = tag = f"{self.queue}-{next(self._numbers)}"
-            await self.channel.basic_consume(self.queue, self._on_message, consumer_tag=tag)
+        await self.stop()
+        self._prefetch = missing if missing <= FEW else missing + missing // AHEAD
+        await self.channel.basic_qos(prefetch_count=self._prefetch)
+        self._consumer = f"{self.queue}-{next(self._numbers)}"
+        await self.channel.basic_consume(self.queue, self._on_message, consumer_tag=self._consumer)
 
     async def stop(self) -> None:
         """Let the broker send nothing more; what is here stays."""
@@ -69,10 +63,9 @@ class Subscription:
             commands.Basic.Ack(delivery_tag=tag, multiple=multiple)
             for tag, multiple in self._acks(set(tags))
         ]
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await self.channel.write_queue.put(ChannelFrame.marshall(self.channel.number, frames))
-            # An acknowledgement has no answer: that of the next request tells it was heard in time.
-            await self.channel.basic_qos(prefetch_count=self._prefetch)
+        await self.channel.write_queue.put(ChannelFrame.marshall(self.channel.number, frames))
+        # An acknowledgement has no answer: that of the next request tells it was heard in time.
+        await self.channel.basic_qos(prefetch_count=self._prefetch)
 
     def _acks(self, tags: set[int]) -> list[tuple[int, bool]]:
         """Return the fewest acknowledgements: one for all up to the first that is not settled."""
