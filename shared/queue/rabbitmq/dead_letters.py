@@ -18,8 +18,8 @@ from shared.queue.rabbitmq.patience import heard
 from shared.queue.rabbitmq.session import Session
 from shared.queue.rabbitmq.stored_job import dead_letter
 
-LETTERS_PER_CHANNEL = 0xFFFF
-"""A channel can hold no more."""
+LETTERS_PER_CHANNEL = 5_000
+"""A channel could hold 65,535; the queue answers nothing else while it sends them."""
 LOCK_SECONDS = 60.0
 POLL_SECONDS = 0.01
 BACK_POLLS = 100
@@ -41,10 +41,13 @@ class Letters:
 
     async def remove(self, records: Collection[DeadLetterRecord]) -> None:
         """Take letters off the queue for good."""
-        messages = [self._messages.pop(id(each)) for each in records]
-        for message in messages:
-            await message.channel.basic_ack(cast(int, message.delivery_tag), wait=False)
-        for channel in {message.channel for message in messages}:
+        tags: dict[AbstractChannel, list[int]] = {}
+        for each in records:
+            message = self._messages.pop(id(each))
+            tags.setdefault(message.channel, []).append(cast(int, message.delivery_tag))
+        for channel, acknowledged in tags.items():
+            for tag in acknowledged:
+                await channel.basic_ack(tag, wait=False)
             await channel.basic_qos()  # its answer comes after all were heard
             heard()
 
@@ -67,6 +70,7 @@ async def dead_letters(session: Session, decoder: InboxDecoder) -> AsyncIterator
         while full:
             channels.append(await session.channel())
             full = await _fill(session, channels[-1], messages)
+            heard()
         letters = Letters(messages, decoder)
         yield letters
         for channel in channels:
@@ -102,18 +106,19 @@ async def _fill(
     session: Session, channel: AbstractChannel, messages: list[DeliveredMessage]
 ) -> bool:
     """Let the broker send all letters, or as many as a channel holds; return whether it is full."""
-    seen = len(messages)
-    most = seen + LETTERS_PER_CHANNEL
+    most = len(messages) + LETTERS_PER_CHANNEL
 
     async def keep(message: DeliveredMessage) -> None:
         messages.append(message)
 
     await channel.basic_qos(prefetch_count=LETTERS_PER_CHANNEL)
     await channel.basic_consume(session.names.dead, keep)
-    while len(messages) < most and await session.count(session.names.dead):
-        if len(messages) > seen:
-            seen = len(messages)
-            heard()
+    # The count of a declaration is 0 also when the queue is too busy to tell it.
+    while (rest := await channel.basic_get(session.names.dead)).delivery_tag:
+        messages.append(rest)
+        heard()
+        if len(messages) >= most:
+            break
         await asyncio.sleep(POLL_SECONDS)
     await channel.basic_qos()  # what was sent before its answer is here now
     await asyncio.sleep(0)
