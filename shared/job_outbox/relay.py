@@ -46,12 +46,15 @@ _FORGET = """
 DELETE FROM worker_suite.job_outbox_sent
 WHERE queue = $1 AND sent_at <= clock_timestamp() - make_interval(secs => $2)
 """
-
 _REFUSE = """
-WITH taken AS (DELETE FROM worker_suite.job_outbox WHERE seq = $1 RETURNING seq, queue, job)
+WITH taken AS (
+    DELETE FROM worker_suite.{table} WHERE queue = $1 AND seq = $2 RETURNING seq, queue, job
+)
 INSERT INTO worker_suite.job_outbox_refused (seq, queue, job, reason)
-SELECT seq, queue, job, $2 FROM taken
+SELECT seq, queue, job, $3 FROM taken
 """
+_REFUSE_NEW = _REFUSE.format(table="job_outbox")
+_REFUSE_SENT = _REFUSE.format(table="job_outbox_sent")
 
 _job = msgspec.json.Decoder(Job)
 _log = get_logger(__name__)
@@ -61,11 +64,11 @@ class JobRelay:
     """A service that relays one queue's jobs; any number of them may run.
 
     A job is published before its row is moved, under its own key, so a relay that dies in between
-    publishes it again, which a queue with `idempotent_publish` refuses while it has the job. What
-    a queue can never take is moved to `job_outbox_refused` with the reason. When
-    the queue's incarnation changes (a flush, a failover), what was relayed within the replay
-    window is published again: jobs of the lost second come back, and others run twice. A delay
-    counts from the relay on.
+    publishes it again, which a queue with `idempotent_publish` refuses while it has the job. When
+    the queue's incarnation changes (a flush, a failover, another broker), what was relayed within
+    the replay window is published again: jobs of the lost second come back, and others run twice.
+    What a queue can never take, new or again, is moved to `job_outbox_refused` with the reason. A
+    delay counts from the relay on.
     """
 
     def __init__(
@@ -119,21 +122,23 @@ class JobRelay:
             connection = tx.connection
             await connection.execute(_SHARE, self._name)
             rows = await connection.fetch(_TAKE, self._name, self._batch)
-            taken = await self._publish(connection, rows)
+            taken = await self._publish(connection, rows, _REFUSE_NEW)
             await connection.execute(_MOVE, [row["seq"] for row in taken])
         return len(rows)
 
-    async def _publish(self, connection: Any, rows: Sequence[Any]) -> Sequence[Any]:
-        """Publish rows, at once where all can be; return those that were taken."""
+    async def _publish(self, connection: Any, rows: Sequence[Any], refuse: str) -> Sequence[Any]:
+        """Publish rows, at once where all can be, else by halves; return those that were taken."""
         if not rows:
             return []
         try:
             await self._send(rows)
         except UNUSABLE as error:
             if len(rows) > 1:
-                return [row for each in rows for row in await self._publish(connection, [each])]
+                half = len(rows) // 2
+                first = await self._publish(connection, rows[:half], refuse)
+                return [*first, *await self._publish(connection, rows[half:], refuse)]
             _log.warning("job_refused_by_queue", queue=self._name, reason=str(error))
-            await connection.execute(_REFUSE, rows[0]["seq"], str(error))
+            await connection.execute(refuse, self._name, rows[0]["seq"], str(error))
             return []
         return rows
 
@@ -164,8 +169,7 @@ class JobRelay:
         count = 0
         cursor = await connection.cursor(_SENT, self._name, self._window)
         while rows := await cursor.fetch(self._batch):
-            await self._send(rows)
-            count += len(rows)
+            count += len(await self._publish(connection, rows, _REFUSE_SENT))
         return count
 
     async def _forget(self) -> None:

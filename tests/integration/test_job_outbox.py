@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import redis
 
-from shared.errors import ConnectionLostError
+from shared.errors import ConfigError, ConnectionLostError
 from shared.job_outbox.publish import open_job_outbox, publish_in
 from shared.job_outbox.relay import JobRelay
 from shared.jobs import Job, Priority, new_job
@@ -194,6 +194,49 @@ async def test_a_job_that_no_queue_can_take_holds_up_nobody(
     refused = await application.fetch("SELECT reason FROM worker_suite.job_outbox_refused")
     assert len(refused) == 2
     assert any("at most 65535 bytes" in row["reason"] for row in refused)
+
+
+class Poorer:
+    """Another broker, which cannot deduplicate; it counts what it is asked."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.calls = 0
+
+    async def incarnation(self) -> str:
+        return "another"
+
+    async def publish(self, jobs: list[Job]) -> Published:
+        self.calls += 1
+        if any(job.dedup_key for job in jobs):
+            raise ConfigError("this broker has no deduplication")
+        return await self._queue.publish(jobs)
+
+
+async def test_what_another_broker_can_never_take_does_not_hold_up_its_replay(
+    application: asyncpg.Connection, database: PostgresDatabase, relay: JobRelay, queue: Queue
+) -> None:
+    jobs = [new_job("send", n, dedup_key="d" if n == 77 else "") for n in range(250)]
+    await publish_in(application, NAME, jobs)
+    await relay.step()
+    await application.execute(
+        "INSERT INTO worker_suite.job_outbox_sent (seq, queue, job) VALUES (0, $1, '{}')", NAME
+    )
+    await arrived(queue)
+    poorer = Poorer(queue)
+    other = JobRelay(database, NAME, poorer, batch=100)  # type: ignore[arg-type]
+    await publish_in(application, NAME, [fresh := new_job("send", "fresh")])
+    assert await other.step() == 1
+    good = [job.key for job in jobs if not job.dedup_key]
+    assert [job.key for job in await arrived(queue)] == [*good, fresh.key]
+    assert poorer.calls < 40, "what is refused is found by halves"
+    refused = await application.fetch("SELECT reason FROM worker_suite.job_outbox_refused")
+    assert len(refused) == 2
+    other._incarnation = ""  # as it is when the service starts
+    other._ask_at = 0.0
+    await other.step()
+    assert not await arrived(queue), "the replay is over"
+    assert await application.fetchval("SELECT count(*) FROM worker_suite.job_outbox_sent") == 250
 
 
 async def test_the_service_relays_until_it_is_stopped(
