@@ -18,6 +18,7 @@ from benchmarks.ledger.servers import Broker, Server
 from benchmarks.ledger.settings import MAX_CRASHES, queue_settings
 from shared.embedded.server_process import free_port
 from shared.errors import ConnectionLostError
+from shared.queue.administration import QueueAdmin
 from shared.queue.factory import create_queue, create_queue_admin
 from tests.faults.processes import Children
 from tests.faults.proxy import Proxy
@@ -178,12 +179,22 @@ class Campaign:
         return not (depth.inbox or depth.ready or depth.delayed or depth.leased)
 
     async def _dead_letters(self) -> tuple[Collection[int], Mapping[str, int]]:
-        numbers, reasons = set[int](), Counter[str]()
         admin = create_queue_admin(queue_settings(QUEUE), self._server.url)
-        while found := await admin.dead_letters(limit=1000, offset=len(numbers)):
-            for each in found:
-                assert each.job is not None, "a job of ours that cannot be read"
-                numbers.add(msgspec.json.decode(each.job.payload)["n"])
-                reasons[each.reason] += 1
-        await admin.close()
-        return numbers, reasons
+        try:
+            return await read_dead_letters(admin)
+        finally:
+            await admin.close()
+
+
+async def read_dead_letters(admin: QueueAdmin) -> tuple[Collection[int], Mapping[str, int]]:
+    """Return the numbers that are dead, and how many letters died of what.
+
+    A number may be in several letters: what was published again may die again.
+    """
+    numbers, reasons = set[int](), Counter[str]()
+    while found := await admin.dead_letters(limit=1000, offset=reasons.total()):
+        for each in found:
+            assert each.job is not None, "a job of ours that cannot be read"
+            numbers.add(msgspec.json.decode(each.job.payload)["n"])
+            reasons[each.reason] += 1
+    return numbers, reasons
