@@ -12,6 +12,8 @@ from shared.queue.port import QueueDepth
 
 log = get_logger(__name__)
 
+FORGET_AFTER = 3
+"""Failed looks in a row that make the last figures worthless: the group shows the largest."""
 STATES = ("inbox", "ready", "delayed", "leased", "dead")
 
 
@@ -57,12 +59,19 @@ class QueueDepthProbe:
         self._every = every_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Ask until `stop` is set; a lost connection leaves the last figures and is tried again."""
+        """Ask until `stop` is set. A lost connection is tried again; the last figures stay for a
+        short one, and are 0 after FORGET_AFTER.
+        """
+        failures = 0
         stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             try:
                 self._metrics.show(self._queue, await self._depth())
+                failures = 0
             except ConnectionLostError as error:
                 log.warning("queue_depth_unknown", queue=self._queue, error=str(error))
+                failures += 1
+                if failures == FORGET_AFTER:
+                    self._metrics.show(self._queue, QueueDepth())
             await asyncio.wait({stopping}, timeout=self._every)
         await stopping
