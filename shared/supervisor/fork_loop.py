@@ -92,6 +92,9 @@ class ForkLoop:
             return
         request = decode_request(data)
         if isinstance(request, Spawn):
+            if not descriptors:  # the kernel keeps those back for which there is no room
+                self._answer(client, Refused(request.number, "cannot fork: too many open files"))
+                return
             with socket.socket(fileno=descriptors[0]) as channel:
                 self._spawn(client, request, channel)
         elif self._children.get(request.pid) is client:
@@ -105,13 +108,17 @@ class ForkLoop:
                 os.kill(pid, signal.SIGKILL)
 
     def _spawn(self, client: socket.socket, request: Spawn, channel: socket.socket) -> None:
-        ours, theirs = message_pair() if request.can_fork else (None, None)
         sys.stdout.flush()
         sys.stderr.flush()
         server = os.getpid()
+        ours = theirs = None
         try:
+            if request.can_fork:
+                ours, theirs = message_pair()
             pid = os.fork()
         except OSError as error:
+            for end in filter(None, (ours, theirs)):
+                end.close()
             self._answer(client, Refused(request.number, f"cannot fork: {error}"))
             return
         if pid == 0:

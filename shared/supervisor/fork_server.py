@@ -40,11 +40,15 @@ from shared.supervisor.fork_messages import (
     message_pair,
 )
 
-__all__ = ["Child", "ChildLimits", "ForkServer"]
+__all__ = ["Child", "ChildLimits", "ForkRefusedError", "ForkServer"]
 
 NO_LIMITS = ChildLimits()
 LOST = -9
 """Status of a child whose fork server is gone: the kernel killed it then."""
+
+
+class ForkRefusedError(DependencyError):
+    """No process can be forked now, for want of memory, processes or files; later it may be."""
 
 
 class Child:
@@ -107,10 +111,14 @@ class ForkServer:
         """Fork a child that calls `target(channel)`, or `target(channel, fork_server)` when it
         `can_fork`. A target that cannot be imported ends with status 1 and a traceback.
 
-        Raises DependencyError when no process can be forked or the fork server is gone.
+        Raises ForkRefusedError when no process can be forked now, DependencyError when the fork
+        server is gone.
         """
         self._listen()
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ForkRefusedError(f"cannot fork: {error}") from error
         ours.setblocking(False)
         number = next(self._numbers)
         spawned = self._spawning[number] = asyncio.get_running_loop().create_future()
@@ -168,7 +176,7 @@ class ForkServer:
             if not spawned.cancelled():
                 spawned.set_result(answer.pid)
         elif not spawned.cancelled():
-            spawned.set_exception(DependencyError(answer.reason))
+            spawned.set_exception(ForkRefusedError(answer.reason))
 
     def _lost(self) -> None:
         asyncio.get_running_loop().remove_reader(self._connection)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from shared.errors import DependencyError
-from shared.supervisor.fork_server import ChildLimits, ForkServer
+from shared.supervisor.fork_server import ChildLimits, ForkRefusedError, ForkServer
 
 HERE = "tests.integration.forking_program"
 
@@ -109,6 +109,23 @@ async def kill(server: ForkServer) -> None:
     child.kill()  # of a dead child: nothing
     child.channel.close()
     print(await _say(server, "named"))
+
+
+async def refusals(server: ForkServer) -> None:
+    """Leave the server no room for another file, for one and two, then enough."""
+    print(await _say(server, "named"))
+    pid = int(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    opened = sorted(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir())
+    for room in (1, 2, 3):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (opened[-1] + room, before[1]))
+        try:
+            await server.spawn(f"{HERE}:spin", can_fork=True)
+        except ForkRefusedError as error:
+            print(error)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    print(await _say(server, "named"))
+    print(opened == sorted(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()))
 
 
 async def preload(server: ForkServer) -> None:

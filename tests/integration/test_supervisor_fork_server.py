@@ -42,6 +42,13 @@ def test_a_killed_child_does_not_hurt_the_server() -> None:
     assert said == [str(-signal.SIGKILL), "b'HELLO'"]
 
 
+def test_a_fork_that_is_refused_leaves_the_server_as_it_was() -> None:
+    said, errors = run("refusals")
+    assert all(line.startswith("cannot fork: ") for line in said[1:4])
+    assert said[4:] == ["b'HELLO'", "True"]
+    assert not errors
+
+
 def test_modules_are_imported_once_for_all_children() -> None:
     said, _ = run("preload")
     assert said == ["b'True'"]
