@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from shared.errors import DependencyError
 from shared.observability.logs import get_logger
 from shared.observability.metrics import CounterCell, MetricsTable
-from shared.supervisor.fork_server import Child, ForkServer
-from shared.supervisor.member_channel import READY, STOP
+from shared.supervisor.fork_server import ForkRefusedError, ForkServer
+from shared.supervisor.occupant import Occupant
 
 log = get_logger(__name__)
 
@@ -21,7 +19,6 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A process that ran for so long may be restarted without a longer pause."""
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def pause_before_restart(last: float, ran_seconds: float) -> float:
@@ -39,69 +36,6 @@ def rows_of(index: int, processes: int) -> tuple[int, int]:
 def target_of(row: int) -> str:
     """Name what the fork server calls for a row."""
     return f"worker-{row}"
-
-
-class Occupant:
-    """A process in a seat."""
-
-    def __init__(
-        self,
-        child: Child,
-        row: int,
-        table: MetricsTable,
-        on_ready: Callable[[], None],
-        allowed_seconds: float,
-    ) -> None:
-        self.child = child
-        self.row = row
-        self.ready = asyncio.Event()
-        self._table = table
-        self._on_ready = on_ready
-        self._allowed_seconds = allowed_seconds
-        self.became_ready = asyncio.create_task(self._listen())
-        self._stopping: asyncio.Task[None] | None = None
-        self.ended = asyncio.create_task(self._end())
-
-    def stop(self) -> None:
-        """Ask the process to drain; it is killed when it takes longer than it is allowed."""
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop())
-
-    def memory_bytes(self) -> int:
-        """Return its resident memory; 0 when it is gone."""
-        try:
-            pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return 0
-        return pages * PAGE_BYTES
-
-    async def _listen(self) -> None:
-        """End when the process is ready; the end of a process that never was cancels this."""
-        with suppress(ConnectionError):
-            if await asyncio.get_running_loop().sock_recv(self.child.channel, 1) == READY:
-                self.ready.set()
-                self._on_ready()
-                return
-        await self.child.exited()
-
-    async def _stop(self) -> None:
-        try:
-            await asyncio.get_running_loop().sock_sendall(self.child.channel, STOP)
-        except OSError:
-            return  # it has just ended
-        await asyncio.sleep(self._allowed_seconds)
-        log.warning("process_killed", pid=self.child.pid)
-        self.child.kill()
-
-    async def _end(self) -> int:
-        status = await self.child.exited()
-        self.ready.clear()
-        for task in filter(None, (self.became_ready, self._stopping)):
-            task.cancel()
-            await asyncio.wait({task})
-        self.child.channel.close()
-        self._table.fold(self.row)
-        return status
 
 
 class Seat:
@@ -148,19 +82,23 @@ class Seat:
     async def keep(self, hopeless: Callable[[int], bool]) -> int:
         """Keep a process running until the stop, or until its exit code is `hopeless`.
 
-        Returns the exit code of the last one.
+        A process that cannot be forked counts as one that ended with the code of DependencyError.
+        Returns the exit code of the last one. Raises DependencyError when the fork server is gone.
         """
-        pause = 0.0
-        while True:
+        pause, status = 0.0, 0
+        while not self._stop.is_set():
             started = time.monotonic()
-            status = await self._occupied()
+            try:
+                status = await self._occupied()
+            except ForkRefusedError as error:
+                log.error("process_not_started", index=self.index, error=str(error))
+                status = error.exit_code
             if self._stop.is_set() or hopeless(status):
-                return status
-            self._restarts.add()
+                break
             pause = pause_before_restart(pause, time.monotonic() - started)
-            log.warning("process_ended", index=self.index, status=status, restart_in=pause)
-            if await self._stopped_within(pause):
-                return status if status >= 0 else 1
+            log.warning("process_restarting", index=self.index, status=status, restart_in=pause)
+            await self._pause(pause)
+        return await self._drained(status)
 
     async def change(self, reason: str) -> bool:
         """Start a successor, and let the present process drain once it is ready.
@@ -169,36 +107,64 @@ class Seat:
         """
         async with self._changing:
             old = self.occupant
-            if old is None or not old.ready.is_set():
+            if self._stop.is_set() or old is None or not old.ready.is_set():
                 return False
             log.info("process_changing", index=self.index, pid=old.child.pid, reason=reason)
-            new = await self._start(self._rows[1] if old.row == self._rows[0] else self._rows[0])
-            await self._first_of(new.became_ready, new.ended, old.ended)
-            if self._stop.is_set() or not new.ready.is_set():
+            new = await self._successor(old)
+            if new is None:
                 log.warning("process_not_changed", index=self.index, pid=old.child.pid)
-                new.stop()
-                await new.ended
                 return False
             self._occupant = new
             old.stop()
             await old.ended
             return True
 
+    async def _successor(self, old: Occupant) -> Occupant | None:
+        """Return one that is ready; None when it cannot start, or the stop comes before it is."""
+        try:
+            new = await self._start(self._rows[1] if old.row == self._rows[0] else self._rows[0])
+        except DependencyError as error:
+            log.error("process_not_started", index=self.index, error=str(error))
+            return None
+        await self._first_of(new.became_ready, new.ended, old.ended)
+        if new.ready.is_set() and not self._stop.is_set():
+            return new
+        new.stop()
+        await new.ended
+        return None
+
     async def _occupied(self) -> int:
-        """Run a process and its successors until one ends that has none; return its exit code."""
+        """Run a process and its successors until one ends that has none; return its exit code.
+
+        Returns 0 at the stop, while the process still runs.
+        """
         async with self._changing:
-            if self.occupant is None:
-                self._occupant = await self._start(self._rows[0])
-        while (occupant := self._occupant) is not None:
+            occupant = self.occupant or await self._occupy()
+        while not self._stop.is_set():
             await self._first_of(occupant.ended)
-            if self._stop.is_set():
-                occupant.stop()
-                await occupant.ended
-                async with self._changing:  # a change in the middle ends its own successor
-                    return occupant.ended.result()
-            if occupant is self._occupant:
+            if occupant is self._occupant and occupant.ended.done():
                 return occupant.ended.result()
-        raise AssertionError("a seat loses its process only to a successor")
+            occupant = self._occupant or occupant
+        return 0
+
+    async def _occupy(self) -> Occupant:
+        replaced = self._occupant is not None
+        self._occupant = await self._start(self._rows[0])
+        if replaced:
+            self._restarts.add()
+        return self._occupant
+
+    async def _drained(self, status: int) -> int:
+        """Let whoever is in this seat drain; return its exit code, `status` when there is none."""
+        last = self.occupant
+        if last is not None:
+            last.stop()  # at once: a change in the middle holds the lock until the other has ended
+        async with self._changing:
+            last = self.occupant or last
+            if last is None:
+                return status
+            last.stop()
+            return await last.ended
 
     async def _start(self, row: int) -> Occupant:
         child = await self._fork_server.spawn(target_of(row), can_fork=True)
@@ -211,8 +177,7 @@ class Seat:
         await asyncio.wait({stopping, *events}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
-    async def _stopped_within(self, seconds: float) -> bool:
+    async def _pause(self, seconds: float) -> None:
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({stopping}, timeout=seconds)
         stopping.cancel()
-        return self._stop.is_set()

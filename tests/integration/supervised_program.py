@@ -6,6 +6,7 @@ Its jobs sleep, write a line to LEDGER when they end, and can be told to misbeha
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from pathlib import Path
@@ -66,7 +67,21 @@ def _write(line: str) -> None:
         ledger.write(line + "\n")
 
 
+def _make_forks_fail_when_told() -> None:
+    """Let the fork server fail to fork, as on a full machine, by NO_FORKS or a file."""
+    fork, supervisor = os.fork, os.getpid()
+
+    def refusing() -> int:
+        told = os.environ.get("NO_FORKS") or Path(os.environ["LEDGER"] + ".no-forks").exists()
+        if told and os.getpid() != supervisor:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    os.fork = refusing
+
+
 def main() -> int:
+    _make_forks_fail_when_told()
     settings = load(WorkerSettings, flags={}, environ=os.environ).settings
     table = MetricsTable()
     metrics = PoolMetrics(table, ["nap"])

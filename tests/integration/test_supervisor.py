@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,10 @@ class Worker:
             if more == pids:
                 return pids
             pids = more
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.said().splitlines() if line[-1:] == "}"]
+        return [line for line in lines if line["event"] == event]
 
     def said(self) -> str:
         self.errors.flush()
@@ -247,6 +253,54 @@ def test_a_successor_that_cannot_start_changes_nothing(start: Start) -> None:
     until(lambda: worker.said().count('"process_not_changed"') == 2, "both stay")
     assert before <= worker.pids()
     assert worker.get("/health/ready")[0] == 200
+
+
+def test_a_stop_in_the_middle_of_a_change_drains_both_processes(start: Start) -> None:
+    worker = start(PROCESSES="2", NAPS="1")
+    worker.wait_for("started", 2)
+    worker.wait_ready()
+    worker.process.send_signal(signal.SIGHUP)
+    worker.wait_for("started", 3)  # the successor works, and the process before it drains
+    worker.process.terminate()
+    assert worker.ends_with() == 0, worker.said()
+    assert len(worker.lines("ended")) == len(worker.lines("started"))
+    assert len(worker.lines("closed")) == len(worker.lines("built"))
+
+
+def test_a_process_that_cannot_be_forked_again_is_tried_until_it_can(start: Start) -> None:
+    worker = start(PROCESSES="2")
+    worker.wait_ready()
+    victim, other = (int(line[2]) for line in worker.lines("built"))
+    refusing = Path(f"{worker.ledger}.no-forks")
+    refusing.touch()
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: worker.logged("process_not_started"), "the fork is refused")
+    refusing.unlink()
+    worker.wait_for("built", 3)
+    worker.wait_ready()
+    assert alive(other)
+    assert not worker.lines("closed")
+    worker.process.terminate()
+    assert worker.ends_with() == 0, worker.said()
+
+
+def test_a_successor_that_cannot_be_forked_changes_nothing(start: Start) -> None:
+    worker = start(PROCESSES="2")
+    worker.wait_ready()
+    refusing = Path(f"{worker.ledger}.no-forks")
+    refusing.touch()
+    worker.process.send_signal(signal.SIGHUP)
+    until(lambda: len(worker.logged("process_not_changed")) == 2, "both stay")
+    refusing.unlink()
+    assert worker.get("/health/ready")[0] == 200
+    worker.process.send_signal(signal.SIGHUP)
+    worker.wait_for("closed", 2)
+
+
+def test_a_first_process_that_cannot_be_forked_exits_3(start: Start) -> None:
+    worker = start(PROCESSES="2", NO_FORKS="1")
+    assert worker.ends_with() == 3
+    assert "cannot fork" in worker.said()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
