@@ -19,6 +19,7 @@ from shared.settings import WorkerSettings
 from shared.supervisor.fork_server import Child, ForkServer
 from shared.supervisor.heartbeat import ProcessMetrics
 from shared.supervisor.member_channel import ask_member
+from shared.supervisor.memory_limit import limit_memory
 from shared.supervisor.routes import metrics_routes
 from shared.supervisor.seat import Seat, rows_of
 from shared.supervisor.signals import stop_on_signals
@@ -30,7 +31,6 @@ SPARE_SECONDS = 20.0
 UNUSABLE = frozenset({2, 3, 4})
 """Exit codes of a worker whose settings or servers are wrong: see shared/errors.py."""
 ASK_SECONDS = 70.0
-MEMORY_LOOK_SECONDS = 1.0
 
 
 class Group:
@@ -76,8 +76,8 @@ class Group:
         server = HealthServer(routes)
         await server.listen(self._settings.metrics_host, self._settings.metrics_port)
         log.info("listening", host=self._settings.metrics_host, port=server.port)
-        limit = self._settings.max_memory_mb << 20
-        limiting = asyncio.create_task(self._limit_memory(limit)) if limit else None
+        limit = self._settings.max_memory_mb
+        limiting = asyncio.create_task(limit_memory(self._seats, limit)) if limit else None
         try:
             async with asyncio.TaskGroup() as members:
                 for seat in self._seats:
@@ -110,13 +110,6 @@ class Group:
         if not self._was_ready and all(seat.ready for seat in self._seats):
             self._was_ready = True
             log.info("group_ready", processes=len(self._seats))
-
-    async def _limit_memory(self, limit_bytes: int) -> None:
-        while True:
-            for seat in self._seats:
-                if seat.occupant and seat.occupant.memory_bytes() > limit_bytes:
-                    await seat.change("memory")
-            await asyncio.sleep(MEMORY_LOOK_SECONDS)
 
     def _routes(self) -> dict[str, Route]:
         return {

@@ -315,6 +315,34 @@ def test_a_process_that_needs_too_much_memory_drains_and_is_replaced(
     assert worker.process.poll() is None
 
 
+def test_processes_that_leak_do_not_wait_for_each_other(start: Start) -> None:
+    worker = start(PROCESSES="2", NAPS="29", LEAK_MB="200", MAX_MEMORY_MB="150")
+    worker.wait_for("built", 4)
+    assert not worker.lines("closed"), "nobody has drained yet"
+
+
+def test_a_memory_limit_that_nothing_can_keep_is_told_and_followed_ever_more_slowly(
+    start: Start,
+) -> None:
+    worker = start(PROCESSES="1", MAX_MEMORY_MB="5")
+    until(lambda: len(worker.logged("memory_limit_too_low")) >= 2, "it is told for each process")
+    told = worker.logged("memory_limit_too_low")
+    assert [line["next_look_in"] for line in told[:2]] == [0.5, 1]
+    assert told[0]["max_memory_mb"] == 5 < told[0]["memory_mb"]
+    assert "raise MAX_MEMORY_MB" in told[0]["advice"]
+
+
+def test_a_memory_limit_outlives_a_refused_fork(start: Start) -> None:
+    worker = start(PROCESSES="1", MAX_MEMORY_MB="5")
+    worker.wait_ready()
+    refusing = Path(f"{worker.ledger}.no-forks")
+    refusing.touch()
+    until(lambda: worker.logged("process_not_changed"), "the fork is refused")
+    changed = len(worker.lines("closed"))
+    refusing.unlink()
+    worker.wait_for("closed", changed + 1)
+
+
 def test_sighup_stops_a_worker_of_one_process(start: Start) -> None:
     worker = start(NAPS="1")
     worker.wait_for("started", 1)
