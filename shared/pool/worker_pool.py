@@ -9,6 +9,7 @@ from shared.clock import Clock, SystemClock
 from shared.jobs import Delivery
 from shared.observability.logs import get_logger
 from shared.pool.calling import Calling
+from shared.pool.claim_size import MAX_BATCH, ClaimSize
 from shared.pool.conversation import Conversation
 from shared.pool.intake import SUSPECT_CRASHES, Quarantine, unknown_type
 from shared.pool.judge import Judge
@@ -26,11 +27,6 @@ from shared.work_source import Exchange, WorkSource
 __all__ = ["PoolMetrics", "PoolSettings", "WorkerPool"]
 
 log = get_logger(__name__)
-
-MAX_BATCH = 1000
-"""Most deliveries, and most verdicts, in one exchange."""
-SMALLEST_HALF = 20
-"""Slots from which on half of them is worth a call of its own."""
 
 
 class WorkerPool:
@@ -69,7 +65,7 @@ class WorkerPool:
             for p in processors
         }
         self._slot_holds = min(lane.gathering.size for lane in self._lanes.values())
-        self._most = self._largest_claim()
+        self._claim_size = ClaimSize(settings.workers, self._slot_holds)
         self._quarantine = Quarantine(self._ledger)
         self._talk = Conversation(source, self._wake, settings.idle_seconds, self._clock)
         self._ahead: tuple[asyncio.Task[Exchange], int] | None = None
@@ -123,14 +119,14 @@ class WorkerPool:
             answer = await call
         else:
             settled = self._ledger.outgoing(MAX_BATCH)
-            want = min(self._capacity(), self._most) if claim else 0
+            want = self._claim_size.within(self._capacity()) if claim else 0
             answer = await self._talk.exchange(settled, want) if settled or want else Exchange()
         self._metrics.exchanged_at.set(self._clock.monotonic())
         return answer, want
 
     async def _ask_ahead(self, found: int) -> None:
         """Send the next call before what was found is read: the source works meanwhile."""
-        want = min(self._capacity() - found, self._most)
+        want = self._claim_size.within(self._capacity() - found)
         if want > 0:
             settled = self._ledger.outgoing(MAX_BATCH)
             self._ahead = asyncio.create_task(self._talk.exchange(settled, want)), want
@@ -142,13 +138,6 @@ class WorkerPool:
             return 0
         waiting = sum(len(lane.gathering) for lane in self._lanes.values())
         return min(MAX_BATCH, max(0, self._slots.free * self._slot_holds - waiting))
-
-    def _largest_claim(self) -> int:
-        slots = self._settings.workers
-        # One half is claimed while the other runs; small halves cost more calls than they save.
-        if slots >= 2 * SMALLEST_HALF:
-            slots = (slots + 1) // 2
-        return min(MAX_BATCH, slots * self._slot_holds)
 
     def _take_in(self, answer: Exchange) -> None:
         self._metrics.refused.add(len(answer.refused))
@@ -162,6 +151,7 @@ class WorkerPool:
             else:
                 lane.accept(delivery, now)
         if answer.deliveries:
+            self._claim_size.learn(answer.deliveries)
             self._start_ready()
 
     def _turn_away(self, delivery: Delivery) -> None:

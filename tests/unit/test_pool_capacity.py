@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import msgspec
 import pytest
 
+from shared.pool.claim_size import MAX_CLAIM_BYTES, ClaimSize
 from shared.verdicts import DeadLetter, Deferred, Done, Retry
 from tests.unit.pool_source import Batcher, DirectedSource, Worker, delivery, pool_on
 
@@ -103,6 +105,35 @@ async def test_a_slot_of_a_batch_processor_holds_one_batch() -> None:
             assert await source.verdict_of(job) == Done()
     assert source.calls[0][1] == 6
     assert max(want for _, want in source.calls) == 6
+
+
+def test_one_job_is_asked_for_however_large_the_last_ones_were() -> None:
+    size = ClaimSize(slots=10, slot_holds=1000)
+    size.learn([delivery(payload=bytes(2 * MAX_CLAIM_BYTES))])
+    assert size.within(1000) == 1
+    assert size.within(0) == 0
+
+
+@pytest.mark.parametrize(("size", "count", "then"), [(2**20, 300, 32), (2, 4_000, 1_000)])
+async def test_a_claim_is_bounded_by_the_size_of_the_jobs_that_came_last(
+    size: int, count: int, then: int
+) -> None:
+    payload = b'""'.rjust(size)  # one object for all: only the claims are large
+    jobs = [delivery(payload=payload) for _ in range(count)]
+    source = DirectedSource(*jobs)
+
+    async def work(batch):
+        return [Done()] * len(batch)
+
+    batcher = Batcher(work, batch_size=1_000)
+    batcher.payload_type = msgspec.Raw  # type: ignore[misc]
+    async with pool_on(source, batcher, workers=2):
+        for job in jobs:
+            assert await source.verdict_of(job) == Done()
+    wants = [want for _, want in source.calls if want]
+    assert wants[0] == 128
+    assert max(wants[2:]) == then  # one call is ahead of what is learnt
+    assert wants[-1] == then
 
 
 async def test_held_jobs_of_two_batch_types_never_exceed_the_capacity() -> None:
