@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
 from shared.embedded.server_process import free_port
@@ -297,6 +298,30 @@ async def test_jobs_settled_out_of_order_do_not_run_again(consumers: Consumers) 
     await heard(first, done(held[1:]), 0)
     await first.close()
     assert keys(await claim(await consumers.one(), 1)) == keys(held[:1])
+
+
+async def test_progress_that_the_broker_is_still_loading_is_waited_for(
+    consumers: Consumers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await consumers.one()
+    await first.publish([new_job("job", n) for n in range(6)])
+    held = await claim(first, 6)
+    await heard(first, done(held[1:]), 0)
+    await first.close()
+    # So the library hands on the refusal of the whole answer.
+    loading = AsyncMock(
+        side_effect=[{}, {}, *[DEFAULT] * 1000],
+        wraps=AIOKafkaAdminClient.list_consumer_group_offsets,
+    )
+    monkeypatch.setattr(
+        AIOKafkaAdminClient,
+        "list_consumer_group_offsets",
+        lambda *arguments: loading(*arguments),
+    )
+    second = await consumers.one()
+    assert keys(await claim(second, 1)) == keys(held[:1])
+    assert not (await heard(second, [], 6)).deliveries
+    assert loading.await_count > 2
 
 
 async def test_cut_connections_lose_and_repeat_nothing(consumers: Consumers, proxy: Proxy) -> None:

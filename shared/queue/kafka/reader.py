@@ -72,6 +72,8 @@ class Reader:
             admin: AIOKafkaAdminClient,
         ) -> dict[TopicPartition, tuple[int, Progress]]:
             offsets = await admin.list_consumer_group_offsets(self._topics.inbox, None, wanted)
+            if len(offsets) < len(wanted):  # the library drops the refusal of the whole answer
+                raise errors.GroupLoadInProgressError
             found = {tp: each for tp, each in offsets.items() if each.offset >= 0}
             fresh = [tp for tp in wanted if tp not in found]
             starts = await (await self._log()).beginning_offsets(fresh) if fresh else {}
