@@ -107,6 +107,10 @@ class Harness(ABC):
         """Let every deduplication window end; needs `dedup_window`."""
         raise NotImplementedError
 
+    async def age_leases(self, seconds: float) -> None:
+        """Let so much of every lease go by; where time can be moved."""
+        raise NotImplementedError
+
     async def rest_lanes(self) -> None:
         """Let every lane rest until its rate allows a full burst again; needs `lanes`."""
         raise NotImplementedError
@@ -142,6 +146,10 @@ class MemoryHarness(Harness):
     async def expire_leases(self) -> None:
         for entry in self.broker.leased.values():
             entry.lease_until = 0.0
+
+    async def age_leases(self, seconds: float) -> None:
+        for entry in self.broker.leased.values():
+            entry.lease_until -= seconds
 
     async def ripen(self) -> None:
         self.broker.delayed[:] = [(0.0, serial, each) for _, serial, each in self.broker.delayed]
@@ -180,6 +188,10 @@ class RedisHarness(Harness):
 
     async def expire_leases(self) -> None:
         await self._into_the_past(self.keys.leases)
+
+    async def age_leases(self, seconds: float) -> None:
+        for token in await self.client.zrange(self.keys.leases, 0, -1):
+            await self.client.zincrby(self.keys.leases, -1000 * seconds, token)
 
     async def ripen(self) -> None:
         await self._into_the_past(self.keys.delayed)

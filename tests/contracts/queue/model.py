@@ -95,8 +95,11 @@ class Model:
         elif dedup:
             self.covered.setdefault(dedup, known.job.key)
 
-    def expire(self) -> None:
+    def expire(self, renewed: Collection[str]) -> None:
+        """Every lease has run out but those of these tokens."""
         for known in self.at("leased"):
+            if known.token in renewed:
+                continue
             known.crashes += 1
             known.place = "dead" if known.crashes >= self.max_crashes else "ready"
             if known.place == "ready" and known.job.dedup_key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from shared.jobs import Delivery, Job, Priority
 from shared.queue.port import LaneLimits, Queue
+from shared.renewal_thread import RenewalThread
 from shared.verdicts import DeadLetter, Discard, Done, HandBack, Retry, Settlement, Snooze
 from tests.contracts.queue.harness import Harness, MemoryHarness, RedisHarness
 from tests.contracts.queue.model import Model
@@ -173,12 +174,26 @@ class QueueMachine(RuleBasedStateMachine):
             self.deliveries.append(delivery)
 
     @precondition(lambda self: self.model.at("leased") and not self.model.twins_are_held())
-    @rule()
-    def crash(self) -> None:
-        """Whoever holds anything dies; the leases run out and the next exchange finds that."""
-        self.run(self.harness.expire_leases())
-        self.model.expire()
-        self._exchange(0, [], 0)
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        """Who holds some of the jobs dies; the leases of the others are renewed meanwhile."""
+        held = [each.token for each in self.model.at("leased")]
+        renewed = data.draw(st.lists(st.sampled_from(held), unique=True))
+        gone = {each.token for each in self.deliveries}.difference(held)
+        self.run(self.harness.age_leases(0.6 * LEASE_SECONDS))
+        assert self._renew([*renewed, *gone]) == gone
+        self.run(self.harness.age_leases(0.6 * LEASE_SECONDS))
+        self.model.expire(renewed)
+        self._exchange(0, [], 0)  # finds what has run out
+        assert not self._renew(renewed), "their leases are whole again for the next crash"
+
+    def _renew(self, tokens: Sequence[str]) -> Collection[str]:
+        """Renew these leases, as the keeper's thread does now and then; return those lost."""
+        keeper = self.queues[0].lease_keeper()
+        assert isinstance(keeper, RenewalThread)
+        lost = set(keeper._renew(tokens))
+        self.commands.append(f"renew {tokens} -> {lost}")
+        return lost
 
     @precondition(lambda self: self.model.at("delayed"))
     @rule()
