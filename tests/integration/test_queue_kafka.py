@@ -24,6 +24,7 @@ from shared.errors import ConfigError, ConnectionLostError, DependencyError
 from shared.jobs import Delivery, new_job
 from shared.queue.factory import create_queue
 from shared.queue.kafka.admin import KafkaQueueAdmin
+from shared.queue.kafka.member import LostPartitionsError
 from shared.queue.kafka.queue import KafkaQueue
 from shared.queue.kafka.topics import topics_of
 from shared.queue.port import Queue, QueueSettings
@@ -322,6 +323,27 @@ async def test_progress_that_the_broker_is_still_loading_is_waited_for(
     assert keys(await claim(second, 1)) == keys(held[:1])
     assert not (await heard(second, [], 6)).deliveries
     assert loading.await_count > 2
+
+
+async def test_a_member_that_the_group_forgot_overwrites_no_progress(consumers: Consumers) -> None:
+    forgotten = await consumers.one()
+    assert isinstance(forgotten, KafkaQueue)
+    await forgotten.publish([new_job("job", n) for n in range(6)])
+    await claim(forgotten, 6)
+    member = forgotten._exchanger.member
+    consumer, old = member._consumer, dict(member.windows)
+    member._consumer._coordinator._coordination_task.cancel()  # it joins no more
+    await consumer._coordinator._maybe_leave_group()
+    other = await consumers.one()
+    held = await claim(other, 6)
+    await heard(other, done(held), 0)
+    await other.close()
+    member.windows = old
+    with pytest.raises(LostPartitionsError):
+        await member.commit(always=True)
+    last = await consumers.one()
+    await last.publish([new_job("job", "last")])
+    assert [each.job.payload for each in await claim(last, 1)] == [b'"last"']
 
 
 async def test_cut_connections_lose_and_repeat_nothing(consumers: Consumers, proxy: Proxy) -> None:

@@ -15,6 +15,7 @@ from shared.queue.kafka.address import Address
 from shared.queue.kafka.assignor import NumberAssignor
 from shared.queue.kafka.closing import stop
 from shared.queue.kafka.faults import translated
+from shared.queue.kafka.membership import Membership, commit_as, membership_of
 from shared.queue.kafka.reader import Reader
 from shared.queue.kafka.record import Record
 from shared.queue.kafka.starting import start
@@ -57,6 +58,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         self.stopped = False
         """It left the group for good; another membership has to be begun."""
         self._steady = False
+        self._membership: Membership = (-1, "")
+        """As which the present windows were taken over."""
         self._assigned: Collection[TopicPartition] | None = None
         self._shares = 0
         self._trimmed: dict[TopicPartition, int] = {}
@@ -167,7 +170,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         with translated(self._servers):
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._consumer.commit(progress)
+                    await commit_as(self._consumer, self._membership, progress)
             except (errors.CommitFailedError, errors.IllegalStateError) as error:
                 if share == self._shares:
                     self._steady = False
@@ -247,6 +250,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
         for tp, (offset, progress) in standing.items():
             window = self.windows.setdefault(tp, Window(offset, progress.states))
             self._consumer.seek(tp, window.next)
+        self._membership = membership_of(self._consumer)
         self._steady = True
         self.taken_over += 1
 
