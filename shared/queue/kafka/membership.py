@@ -21,7 +21,7 @@ _PAUSE_SECONDS = 0.1
 
 
 def membership_of(consumer: Any) -> Membership:
-    """Return what a consumer's requests would name now; outside of the group, a generation of -1."""
+    """Return what a consumer's requests would name now: outside of the group, generation -1."""
     coordinator = consumer._coordinator
     return coordinator.generation, coordinator.member_id
 
